@@ -1,0 +1,7 @@
+//! The Agent's distribution sketch.
+
+/// A sketch of values.
+#[derive(Clone, Debug, Default)]
+pub struct Sketch {}
+
+impl Sketch {}
