@@ -1,0 +1,148 @@
+//! A real Prometheus, from the Debian package, scraping one target.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{http, skip, tools, wait};
+
+/// A running server; dropped, it is killed.
+#[derive(Debug)]
+pub struct Prometheus {
+    folder: TempDir,
+    child: Child,
+    address: String,
+}
+
+// === impl Prometheus ===
+
+impl Prometheus {
+    /// Starts one that scrapes `target` each second, or skips. Blocks until it is ready.
+    ///
+    /// # Panics
+    /// When the program is there and does not start.
+    pub fn scraping(target: &str) -> Option<Self> {
+        static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+        let program = skip::or_skip(PROGRAM.get_or_init(program).clone())?;
+        // It cannot be told to pick a port, so another process may be faster: one more try.
+        Self::start(&program, target)
+            .or_else(|_| Self::start(&program, target))
+            .map_or_else(|why| panic!("prometheus does not start: {why}"), Some)
+    }
+
+    /// The one target as `/api/v1/targets` shows it.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub fn target(&self) -> Value {
+        self.api("/api/v1/targets")["activeTargets"][0].clone()
+    }
+
+    /// Runs a query; the result, label sets and values as text.
+    ///
+    /// # Panics
+    /// When the server does not answer or refuses the query.
+    pub fn query(&self, query: &str) -> Vec<(Value, String)> {
+        let mut escaped = String::new();
+        for byte in query.bytes() {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+        let data = self.api(&format!("/api/v1/query?query={escaped}"));
+        let results = data["result"].as_array().cloned().unwrap_or_default();
+        results
+            .into_iter()
+            .map(|result| {
+                let value = result["value"][1].as_str().unwrap_or_default().to_owned();
+                (result["metric"].clone(), value)
+            })
+            .collect()
+    }
+
+    /// What the server knows of the metric's type and help.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub fn metadata(&self, name: &str) -> Value {
+        self.api(&format!("/api/v1/metadata?metric={name}"))[name][0].clone()
+    }
+
+    /// What the server wrote to its log.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    fn start(program: &PathBuf, target: &str) -> Result<Self, String> {
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .map_err(|error| error.to_string())?
+            .port();
+        let config = format!(
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: greyhound\n  \
+             static_configs: [{{targets: [\"{target}\"]}}]\n"
+        );
+        let file = folder.path().join("prometheus.yml");
+        std::fs::write(&file, config).map_err(|error| error.to_string())?;
+        let log = std::fs::File::create(folder.path().join("log")).map_err(|e| e.to_string())?;
+        let child = Command::new(program)
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                folder.path().join("data").display()
+            ))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .current_dir(folder.path())
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        let mut server = Self {
+            folder,
+            child,
+            address: format!("127.0.0.1:{port}"),
+        };
+        let ready = wait::try_within(wait::PATIENCE, || {
+            if let Ok(Some(status)) = server.child.try_wait() {
+                return Some(Err(format!("{status}: {}", server.log())));
+            }
+            let answer = http::get(&server.address, "/-/ready").ok()?;
+            (answer.status == 200).then_some(Ok(()))
+        });
+        match ready {
+            Some(Ok(())) => Ok(server),
+            Some(Err(why)) => Err(why),
+            None => Err(format!("not ready in time: {}", server.log())),
+        }
+    }
+
+    fn api(&self, path: &str) -> Value {
+        let response = http::get(&self.address, path).unwrap_or_else(|why| panic!("{why}"));
+        let mut value: Value = serde_json::from_str(&response.body)
+            .unwrap_or_else(|error| panic!("{path}: {error}: {}", response.body));
+        assert_eq!(value["status"], "success", "{path}: {value}");
+        value["data"].take()
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        // A child that is already gone needs no killing.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn program() -> Result<PathBuf, String> {
+    if let Some(installed) = tools::find("prometheus") {
+        return Ok(installed);
+    }
+    let folder = tools::once("debian-prometheus", |folder| {
+        tools::unpack_debian("prometheus", folder)
+    })
+    .map_err(|why| format!("no prometheus, and the package cannot be fetched: {why}"))?;
+    Ok(folder.join("usr/bin/prometheus"))
+}
