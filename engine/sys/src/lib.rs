@@ -1,1 +1,27 @@
-//! (to be written)
+//! The kernel calls Greyhound makes: the one crate, beside the queue, where `unsafe` may stand.
+//!
+//! ```text
+//!  bind                           receive                          around the process
+//!  socket::udp    port groups     slots ◀── mmsg ── kernel         affinity  rlimit  cgroup
+//!  socket::unix   bind aside      cmsg  who sent it                names     users and groups
+//!  socket::holder who has it      peer  who is connected
+//! ```
+//!
+//! The rule for unsafe code: one block makes one call, and its comment walks the manual page of
+//! that call: what the kernel reads, what it writes, how long it may keep a pointer. What the
+//! standard library or socket2 can do without `unsafe` is done with them.
+//!
+//! Nothing is lost here. What the kernel itself dropped is read with [`socket::kernel_drops`];
+//! datagrams that were cut are marked, so that the caller can count them.
+//!
+//! Linux only: `recvmmsg`, `SO_MEMINFO` and `/proc` have no twin elsewhere.
+
+pub mod affinity;
+pub mod cgroup;
+pub mod cmsg;
+pub mod mmsg;
+pub mod names;
+pub mod peer;
+pub mod rlimit;
+pub mod slots;
+pub mod socket;
