@@ -4,7 +4,7 @@
 //!  bind                           receive                          around the process
 //!  socket::udp    port groups     slots ◀── mmsg ── kernel         affinity  rlimit  cgroup
 //!  socket::unix   bind aside      cmsg  who sent it                names     users and groups
-//!  socket::holder who has it      peer  who is connected
+//!  socket::holder who has it      peer  who is connected            wait      sleep, to the microsecond
 //! ```
 //!
 //! The rule for unsafe code: one block makes one call, and its comment walks the manual page of
@@ -25,3 +25,4 @@ pub mod peer;
 pub mod rlimit;
 pub mod slots;
 pub mod socket;
+pub mod wait;

@@ -102,8 +102,9 @@ pub fn send(socket: &impl AsFd, packets: &[IoSlice<'_>]) -> io::Result<usize> {
 fn prepare(slots: &mut Slots, count: usize) {
     let free = slots
         .slab
-        .chunks_exact_mut(slots.slot_bytes)
-        .skip(slots.filled);
+        .chunks_exact_mut(slots.stride_bytes)
+        .skip(slots.filled)
+        .map(|slot| &mut slot[..slots.slot_bytes]);
     let mut control = slots.control.iter_mut();
     let entries = slots.headers.iter_mut().zip(&mut slots.vectors).zip(free);
     for ((header, vector), slot) in entries.take(count) {

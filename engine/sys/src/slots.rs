@@ -10,6 +10,8 @@
 //! datagrams before the first is looked at. A slab is owned by one thread at a time and moves between
 //! threads whole. Made once and used again: nothing here allocates after `new`.
 
+use std::ops::Range;
+
 use crate::cmsg::Control;
 use crate::peer::Credentials;
 
@@ -29,6 +31,8 @@ pub enum Senders {
 pub struct Slots {
     pub(crate) slab: Box<[u8]>,
     pub(crate) slot_bytes: usize,
+    /// From one slot to the next; see [`stride`].
+    pub(crate) stride_bytes: usize,
     pub(crate) received: Box<[Received]>,
     pub(crate) filled: usize,
     pub(crate) headers: Box<[Header]>,
@@ -78,9 +82,11 @@ impl Slots {
             Senders::Ignored => 0,
             Senders::Read => per_call,
         };
+        let stride_bytes = stride(slot_bytes);
         Self {
-            slab: vec![0; count.saturating_mul(slot_bytes)].into_boxed_slice(),
+            slab: vec![0; count.saturating_mul(stride_bytes)].into_boxed_slice(),
             slot_bytes,
+            stride_bytes,
             received: vec![Received::default(); count].into_boxed_slice(),
             filled: 0,
             headers: vec![Header::empty(); per_call].into_boxed_slice(),
@@ -121,10 +127,21 @@ impl Slots {
 
     /// The datagrams in the order of arrival: what the kernel said, and the bytes that fitted.
     pub fn iter(&self) -> impl Iterator<Item = (Received, &[u8])> {
-        self.received[..self.filled]
+        self.range(0..self.filled)
+    }
+
+    /// As [`iter`](Self::iter), for some of them.
+    ///
+    /// # Panics
+    ///
+    /// When the range goes past the last datagram.
+    pub fn range(&self, range: Range<usize>) -> impl Iterator<Item = (Received, &[u8])> {
+        let received = &self.received[..self.filled][range.clone()];
+        let slots = self.slab[range.start * self.stride_bytes..].chunks_exact(self.stride_bytes);
+        received
             .iter()
-            .zip(self.slab.chunks_exact(self.slot_bytes))
-            .map(|(&received, slot)| (received, &slot[..received.kept_bytes(slot.len())]))
+            .zip(slots)
+            .map(|(&received, slot)| (received, &slot[..received.kept_bytes(self.slot_bytes)]))
     }
 
     /// Bytes kept in all datagrams together.
@@ -141,7 +158,7 @@ impl Slots {
         if self.is_full() {
             return false;
         }
-        let start = self.filled * self.slot_bytes;
+        let start = self.filled * self.stride_bytes;
         let kept = bytes.len().min(self.slot_bytes);
         self.slab[start..start + kept].copy_from_slice(&bytes[..kept]);
         self.received[self.filled] = Received {
@@ -191,6 +208,14 @@ impl Vector {
     });
 }
 
+/// The distance between slots: whole cache lines, an odd number of them. With 8 KiB exactly, the start
+/// of every slot would fall into the same few lines of the first-level cache.
+const fn stride(slot_bytes: usize) -> usize {
+    const LINE_BYTES: usize = 64;
+    let lines = slot_bytes.div_ceil(LINE_BYTES);
+    (lines | 1) * LINE_BYTES
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +240,17 @@ mod tests {
         assert_eq!(all[1].0.len_bytes, 8);
         slots.clear();
         assert!(slots.is_empty());
+    }
+
+    #[test]
+    fn a_range_starts_where_it_says() {
+        let mut slots = Slots::new(4, 100, Senders::Ignored);
+        for text in [b"a", b"b", b"c"] {
+            assert!(slots.push(text, Credentials::default()));
+        }
+        let some: Vec<_> = slots.range(1..3).map(|(_, bytes)| bytes).collect();
+        assert_eq!(some, [b"b", b"c"]);
+        assert_eq!(slots.range(3..3).count(), 0);
     }
 
     #[test]
