@@ -1,0 +1,223 @@
+//! The host, logs, and what a later version needs to send and to be asked.
+
+use crate::kind::Kind;
+use crate::table::Row;
+
+pub(super) const ROWS: &[Row] = &[
+    Row::new(
+        "hostname",
+        Kind::Text,
+        "",
+        "Host of everything flushed; empty = ask the system",
+    ),
+    Row::new(
+        "log_level",
+        Kind::Word(&["trace", "debug", "info", "warn", "error", "critical", "off"]),
+        "info",
+        "Least severe level that is logged",
+    )
+    .reloadable(),
+    Row::new(
+        "log_file",
+        Kind::Path,
+        "",
+        "Log file; logs go to standard error",
+    )
+    .no_effect(),
+    Row::new("log_to_console", Kind::Bool, "true", "Logs to the console").no_effect(),
+    Row::new(
+        "log_format_json",
+        Kind::Bool,
+        "false",
+        "Logs as JSON; greyhound.log.format wins when it is set",
+    ),
+    Row::new("tags", Kind::Texts, "", "Tags of the host").no_effect(),
+    Row::new("extra_tags", Kind::Texts, "", "More tags of the host").no_effect(),
+    Row::new("env", Kind::Text, "", "Environment the host belongs to").no_effect(),
+    Row::new("api_key", Kind::Secret, "", "Key of the intake").no_effect(),
+    Row::new("site", Kind::Text, "datadoghq.com", "Site of the intake").no_effect(),
+    Row::new(
+        "dd_url",
+        Kind::Text,
+        "",
+        "Address of the intake, when it is not the site's",
+    )
+    .env(&["DD_URL"])
+    .no_effect(),
+    Row::new(
+        "additional_endpoints",
+        Kind::Endpoints,
+        "{}",
+        "More intakes and their keys",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_timeout",
+        Kind::SECONDS,
+        "20",
+        "Timeout of one request",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_num_workers",
+        Kind::Int { min: 1, max: 1024 },
+        "1",
+        "Requests in flight",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_stop_timeout",
+        Kind::SECONDS,
+        "2",
+        "Bound of sending at stop",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_high_prio_buffer_size",
+        Kind::COUNT,
+        "100",
+        "Waiting payloads",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_low_prio_buffer_size",
+        Kind::COUNT,
+        "100",
+        "Waiting payloads",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_requeue_buffer_size",
+        Kind::COUNT,
+        "100",
+        "Waiting payloads",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_retry_queue_payloads_max_size",
+        Kind::BYTES,
+        "15MiB",
+        "Bytes of payloads kept for another try",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_retry_queue_max_size",
+        Kind::BYTES,
+        "0",
+        "Old name of forwarder_retry_queue_payloads_max_size; 0 = not set",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_retry_queue_capacity_time_interval_sec",
+        Kind::SECONDS,
+        "900",
+        "Span the capacity of the retry queue is worked out over",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_backoff_factor",
+        Kind::POSITIVE,
+        "2",
+        "Growth of the wait after an error",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_backoff_base",
+        Kind::POSITIVE,
+        "2",
+        "First wait in seconds",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_backoff_max",
+        Kind::POSITIVE,
+        "64",
+        "Longest wait in seconds",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_recovery_interval",
+        Kind::COUNT,
+        "2",
+        "Errors one success makes good",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_recovery_reset",
+        Kind::Bool,
+        "false",
+        "One success makes all good",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_connection_reset_interval",
+        Kind::SECONDS,
+        "0",
+        "Age at which connections are renewed; 0 = never",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_apikey_validation_interval",
+        Kind::COUNT,
+        "60",
+        "Minutes between checks of the key",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_storage_path",
+        Kind::Path,
+        "",
+        "Directory of the retry queue on disk",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_storage_max_size_in_bytes",
+        Kind::BYTES,
+        "0",
+        "Bytes of the retry queue on disk; 0 = off",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_storage_max_disk_ratio",
+        Kind::SHARE,
+        "0.80",
+        "Share of the disk that may be full",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_flush_to_disk_mem_ratio",
+        Kind::SHARE,
+        "0.5",
+        "Share of the retry queue moved to disk at once",
+    )
+    .no_effect(),
+    Row::new(
+        "forwarder_outdated_file_in_days",
+        Kind::COUNT,
+        "10",
+        "Age at which files on disk are dropped",
+    )
+    .no_effect(),
+    Row::new(
+        "cmd_host",
+        Kind::Text,
+        "localhost",
+        "Address of the control port",
+    )
+    .no_effect(),
+    Row::new("cmd_port", Kind::Port, "5001", "Control port").no_effect(),
+    Row::new(
+        "auth_token_file_path",
+        Kind::Path,
+        "",
+        "Token of the control port",
+    )
+    .no_effect(),
+    Row::new(
+        "ipc_cert_file_path",
+        Kind::Path,
+        "",
+        "Certificate of the control port",
+    )
+    .no_effect(),
+];
