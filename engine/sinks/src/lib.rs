@@ -1,1 +1,27 @@
-//! (to be written)
+//! From a closed flush to whoever wants to see it.
+//!
+//! ```text
+//!  FlushBatch ──▶ fanout ──▶ queue ──▶ thread ──▶ Sink: prometheus ──▶ state ──▶ http: GET /metrics
+//!                   1          │                        print      ──▶ terminal
+//!                              └─ one per sink 2        ndjson     ──▶ file or standard output
+//! ```
+//!
+//! Every sink has its own queue and its own thread, so a slow one hurts only itself, and the
+//! flusher never waits. Points are accounted for per sink: points flushed = delivered + waiting +
+//! dropped by reason ([`sink::Reason`]).
+//!
+//! Lost here, and counted as: 1 the queue of a sink is full `greyhound.sink.points_dropped{queue_full}`;
+//! 2 whatever the sink itself refuses or cannot write, by reason. A third loss is a bug.
+//!
+//! A scrape takes the state's lock for a few thousand series at a time, never longer, and no sink
+//! ever waits for an HTTP client.
+#![forbid(unsafe_code)]
+
+pub mod config;
+mod escape;
+pub mod fanout;
+pub mod http;
+pub mod ndjson;
+pub mod print;
+pub mod prometheus;
+pub mod sink;
