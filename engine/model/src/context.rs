@@ -146,6 +146,13 @@ impl ContextBuilder {
         self.order.push((start as u32, self.scratch.len() as u32));
     }
 
+    /// The tags: in the order pushed, or sorted and unique once canonical bytes were made.
+    pub fn tags(&self) -> impl Iterator<Item = &[u8]> {
+        self.order
+            .iter()
+            .map(|&(start, end)| &self.scratch[start as usize..end as usize])
+    }
+
     /// How many tags were pushed, repeats included.
     pub fn tag_count(&self) -> usize {
         self.order.len()
@@ -164,7 +171,8 @@ impl ContextBuilder {
             .retain(|&(start, end)| keep(&scratch[start as usize..end as usize]));
     }
 
-    /// The canonical bytes of what was pushed, valid until the next call. Leaves the builder empty.
+    /// The canonical bytes of what was pushed, valid until the next call. Keeps the tags, so that a
+    /// second context can be made of them; [`clear`](Self::clear) drops them.
     pub fn canonical(&mut self, name: &[u8], host: Host<'_>) -> &[u8] {
         let Self {
             scratch,
@@ -188,14 +196,14 @@ impl ContextBuilder {
             text.extend_from_slice(tag(span));
             text.push(TAG_END);
         }
-        scratch.clear();
-        order.clear();
         text
     }
 
     /// The context of what was pushed. Leaves the builder empty.
     pub fn finish(&mut self, name: &[u8], host: Host<'_>) -> Context {
-        Context(Arc::from(self.canonical(name, host)))
+        let context = Context(Arc::from(self.canonical(name, host)));
+        self.clear();
+        context
     }
 
     /// The context of the last [`canonical`](Self::canonical) bytes.

@@ -1,0 +1,281 @@
+//! From the closed buckets of all lanes to one batch for the sinks.
+//!
+//! ```text
+//!  lane 0 ─┐ LaneFlush: contexts made, buckets, contexts forgotten
+//!  lane 1 ─┼─▶ contexts: lane's number ─▶ common number
+//!  lane n ─┘       ▼
+//!              per bucket: merge ▸ keepalive (zeros of silent counters) ▸ emit ─▶ FlushBatch
+//! ```
+//!
+//! Lanes number their contexts and say once what a number means, so merging is array look-ups: no
+//! context is hashed again at every flush. Counters add up, sets unite, sketches merge, histograms
+//! are put end to end, gauges keep the value that came last.
+
+mod contexts;
+mod emit;
+mod histogram;
+mod merge;
+mod notice;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use greyhound_model::flush::{FlushBatch, FlushCause};
+use greyhound_model::metric::MetricKind;
+use greyhound_model::series::{Point, Points, Series, SeriesKind, Suffix, Unit};
+use greyhound_model::time::{BucketWidth, Stamp};
+use greyhound_telemetry::counters;
+
+use crate::aggregate::bucket::Bucket;
+use crate::aggregate::cell::Shape;
+use crate::context::hash::Seed;
+use crate::process::{LaneFlush, Timestamped};
+use crate::rules::Rules;
+
+use contexts::Contexts;
+use emit::Emitter;
+use merge::Merged;
+use notice::Notices;
+
+counters! {
+    /// What flushes came to.
+    pub struct FlushTally / FlushCells {
+        /// Flushes on the bucket grid, the last one included.
+        flushes,
+        /// Points of series.
+        series_points,
+        /// Points of sketches.
+        sketch_points,
+        /// Events.
+        events,
+        /// Service checks.
+        service_checks,
+        /// Series points of samples that brought their own time.
+        timestamped_points,
+        /// Points whose value is not finite: dropped.
+        not_finite_points,
+        /// Points of histogram aggregates on the name filter list: dropped.
+        filtered_points,
+        /// Contexts known over all lanes, silent counters included.
+        contexts,
+        /// Microseconds the latest flush took to merge and emit.
+        duration_microseconds,
+    }
+}
+
+/// Merges lanes. Belongs to the flush thread; a simulation calls it directly.
+#[derive(Debug)]
+pub struct Flusher {
+    rules: Arc<Rules>,
+    width: BucketWidth,
+    hostname: Arc<[u8]>,
+    histogram_summaries: bool,
+    contexts: Contexts,
+    last_cutoff: i64,
+    notices: Notices,
+    tally: FlushTally,
+    cells: Arc<FlushCells>,
+}
+
+/// Buckets of one start, with the lanes they come from.
+type LaneBuckets = Vec<(usize, Bucket)>;
+
+// === impl Flusher ===
+
+impl Flusher {
+    /// A flusher for so many lanes.
+    pub fn new(
+        rules: Arc<Rules>,
+        width: BucketWidth,
+        hostname: Arc<[u8]>,
+        histogram_summaries: bool,
+        lanes: usize,
+        seed: Seed,
+    ) -> Self {
+        Self {
+            rules,
+            width,
+            hostname,
+            histogram_summaries,
+            contexts: Contexts::new(lanes, seed),
+            last_cutoff: i64::MIN,
+            notices: Notices::default(),
+            tally: FlushTally::default(),
+            cells: Arc::default(),
+        }
+    }
+
+    /// Where flushes are counted.
+    pub fn cells(&self) -> Arc<FlushCells> {
+        Arc::clone(&self.cells)
+    }
+
+    /// A lane starts anew: its numbers mean nothing any more.
+    pub fn forget_lane(&mut self, lane: usize) {
+        self.contexts.forget_lane(lane);
+    }
+
+    /// Merges what the lanes closed for this moment and makes the batch of it.
+    ///
+    /// Cost: one pass over all cells and all live counters.
+    pub fn flush(&mut self, now: Stamp, cause: FlushCause, lanes: Vec<LaneFlush>) -> FlushBatch {
+        let second = now.unix_seconds();
+        let cutoff = self.width.containing(second).0;
+        self.contexts.begin();
+        let mut batch = self.batch(second, cause);
+        let mut by_start: BTreeMap<i64, LaneBuckets> = BTreeMap::new();
+        let mut expired = Vec::with_capacity(lanes.len());
+        for mut flush in lanes {
+            self.contexts
+                .meet(flush.lane, std::mem::take(&mut flush.created));
+            for bucket in std::mem::take(&mut flush.buckets) {
+                by_start
+                    .entry(bucket.start)
+                    .or_default()
+                    .push((flush.lane, bucket));
+            }
+            self.touch_open(&flush);
+            batch.events.append(&mut flush.events);
+            batch.service_checks.append(&mut flush.service_checks);
+            self.notices.collect(std::mem::take(&mut flush.refusals));
+            self.push_timestamped(&mut batch.series, std::mem::take(&mut flush.timestamped));
+            expired.push((flush.lane, flush.expired));
+        }
+        self.touch_closed(&by_start);
+        self.emit(&mut batch, by_start, cutoff);
+        for (lane, numbers) in expired {
+            self.contexts.leave(lane, &numbers);
+        }
+        let silent = self.rules.context_expiry_seconds;
+        self.contexts
+            .expire(second, silent, self.rules.counter_expiry_seconds);
+        self.last_cutoff = self.last_cutoff.max(cutoff);
+        self.notices.tell(now);
+        self.count(&batch);
+        batch
+    }
+
+    /// Samples that brought their own time, as a batch of their own.
+    pub fn timestamped(&mut self, now: Stamp, samples: Vec<Timestamped>) -> FlushBatch {
+        let mut batch = self.batch(now.unix_seconds(), FlushCause::Timestamped);
+        self.push_timestamped(&mut batch.series, samples);
+        self.cells.store(&self.tally);
+        batch
+    }
+
+    /// Notes how long a flush took, measured by whoever has a clock.
+    pub fn took(&mut self, microseconds: u64) {
+        self.tally.duration_microseconds = microseconds;
+        self.cells.store(&self.tally);
+    }
+
+    fn batch(&self, unix_seconds: i64, cause: FlushCause) -> FlushBatch {
+        FlushBatch {
+            unix_seconds,
+            // A width comes from a u32.
+            interval_seconds: u32::try_from(self.width.seconds()).unwrap_or(u32::MAX),
+            hostname: Arc::clone(&self.hostname),
+            cause,
+            series: Vec::new(),
+            sketches: Vec::new(),
+            histograms: Vec::new(),
+            events: Vec::new(),
+            service_checks: Vec::new(),
+        }
+    }
+
+    fn touch_open(&mut self, flush: &LaneFlush) {
+        for &(number, last_seen) in &flush.open_counters {
+            self.contexts
+                .touch(flush.lane, number, last_seen, MetricKind::Counter);
+        }
+    }
+
+    /// Everything seen in this flush is known before the first zero is made.
+    fn touch_closed(&mut self, by_start: &BTreeMap<i64, LaneBuckets>) {
+        for (lane, bucket) in by_start.values().flatten() {
+            for cell in bucket.sketches.iter().filter(|cell| cell.is_first) {
+                let kind = MetricKind::Distribution;
+                self.contexts
+                    .touch(*lane, cell.context, cell.last_seen, kind);
+            }
+            for cell in &bucket.cells {
+                let kind = match cell.shape {
+                    Shape::Gauge => MetricKind::Gauge,
+                    Shape::Counter => MetricKind::Counter,
+                    Shape::Set => MetricKind::Set,
+                    Shape::Histogram => MetricKind::Histogram,
+                };
+                self.contexts
+                    .touch(*lane, cell.context, cell.last_seen, kind);
+            }
+            for cell in bucket.sketches.iter().filter(|cell| !cell.is_first) {
+                let kind = MetricKind::Distribution;
+                self.contexts
+                    .touch(*lane, cell.context, cell.last_seen, kind);
+            }
+        }
+    }
+
+    fn emit(&mut self, batch: &mut FlushBatch, by_start: BTreeMap<i64, LaneBuckets>, cutoff: i64) {
+        let expiry = self.rules.counter_expiry_seconds;
+        let several = by_start.len() > 1;
+        let mut emitter = Emitter::new(&self.rules, self.histogram_summaries, several);
+        let width = self.width.seconds();
+        if by_start.is_empty() && self.last_cutoff.saturating_add(width) <= cutoff {
+            // Nothing arrived: the interval just past still gets its zeros, from counters that were
+            // there before it.
+            let start = cutoff - width;
+            let mut merged = Merged::default();
+            self.contexts.zero_fill(start, expiry, true, &mut merged);
+            emitter.bucket(start, merged, &self.contexts, batch);
+        }
+        for (start, buckets) in by_start {
+            let mut merged = Merged::default();
+            for (lane, bucket) in buckets {
+                merged.add(lane, bucket, &mut self.contexts);
+            }
+            self.contexts.zero_fill(start, expiry, false, &mut merged);
+            emitter.bucket(start, merged, &self.contexts, batch);
+        }
+        self.tally.not_finite_points += emitter.not_finite;
+        self.tally.filtered_points += emitter.filtered;
+    }
+
+    fn push_timestamped(&mut self, series: &mut Vec<Series>, samples: Vec<Timestamped>) {
+        self.tally.timestamped_points += samples.len() as u64;
+        series.extend(samples.into_iter().map(|sample| {
+            let kind = match sample.kind {
+                MetricKind::Counter => SeriesKind::Rate,
+                _ => SeriesKind::Gauge,
+            };
+            let point = Point {
+                unix_seconds: sample.unix_seconds,
+                value: sample.value,
+            };
+            Series {
+                context: sample.context,
+                suffix: Suffix::None,
+                kind,
+                unit: Unit::None,
+                points: Points::One(point),
+            }
+        }));
+    }
+
+    fn count(&mut self, batch: &FlushBatch) {
+        let points = |series: &Series| series.points.as_slice().len() as u64;
+        let tally = &mut self.tally;
+        tally.flushes += 1;
+        tally.series_points += batch.series.iter().map(points).sum::<u64>();
+        tally.sketch_points += batch
+            .sketches
+            .iter()
+            .map(|sketch| sketch.points.len() as u64)
+            .sum::<u64>();
+        tally.events += batch.events.len() as u64;
+        tally.service_checks += batch.service_checks.len() as u64;
+        tally.contexts = self.contexts.len() as u64;
+        self.cells.store(tally);
+    }
+}

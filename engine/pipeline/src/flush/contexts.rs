@@ -1,0 +1,227 @@
+//! Contexts over all lanes, and which counters still send zeros.
+//!
+//! A context lives here at least as long as on any lane, and a silent counter lives on, because its
+//! zeros belong to the engine, not to the lane that saw it last.
+
+use greyhound_model::context::Context;
+use greyhound_model::metric::MetricKind;
+
+use super::merge::Merged;
+use crate::context::hash::Seed;
+use crate::context::index::Index;
+
+/// A lane's number that means nothing.
+const UNKNOWN: u32 = u32::MAX;
+
+/// All contexts.
+#[derive(Debug)]
+pub(super) struct Contexts {
+    seed: Seed,
+    index: Index,
+    all: Vec<Known>,
+    free: Vec<u32>,
+    /// `[lane][lane's number]`
+    by_lane: Vec<Vec<u32>>,
+    /// Counts flushes.
+    round: u32,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// `None` while the number is free.
+    context: Option<Context>,
+    /// Second of the latest sample.
+    last_seen: u32,
+    /// Kind of the first sample since it came to life; `None` = forgotten.
+    first_kind: Option<MetricKind>,
+    /// Flush in which it came to life.
+    since: u32,
+    /// Lanes that have a number for it.
+    lanes: u32,
+    /// Where it may stand in the bucket being merged.
+    place: u32,
+    /// Where its sketch may stand there.
+    sketch: u32,
+}
+
+// === impl Contexts ===
+
+impl Contexts {
+    pub(super) fn new(lanes: usize, seed: Seed) -> Self {
+        Self {
+            seed,
+            index: Index::default(),
+            all: Vec::new(),
+            free: Vec::new(),
+            by_lane: vec![Vec::new(); lanes],
+            round: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub(super) fn context(&self, number: u32) -> Option<&Context> {
+        self.all
+            .get(number as usize)
+            .and_then(|known| known.context.as_ref())
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.round = self.round.wrapping_add(1);
+    }
+
+    /// A lane gives numbers to contexts.
+    pub(super) fn meet(&mut self, lane: usize, created: Vec<(u32, Context)>) {
+        for (lane_number, context) in created {
+            let number = self.find_or_add(context);
+            self.all[number as usize].lanes += 1;
+            let numbers = &mut self.by_lane[lane];
+            let at = lane_number as usize;
+            if at >= numbers.len() {
+                numbers.resize(at + 1, UNKNOWN);
+            }
+            numbers[at] = number;
+        }
+    }
+
+    /// A lane takes numbers back.
+    pub(super) fn leave(&mut self, lane: usize, lane_numbers: &[u32]) {
+        for &lane_number in lane_numbers {
+            if let Some(number) = self.by_lane[lane].get_mut(lane_number as usize) {
+                let number = std::mem::replace(number, UNKNOWN);
+                self.let_go(number);
+            }
+        }
+    }
+
+    /// A lane takes all its numbers back.
+    pub(super) fn forget_lane(&mut self, lane: usize) {
+        for number in std::mem::take(&mut self.by_lane[lane]) {
+            self.let_go(number);
+        }
+    }
+
+    /// The common number of a lane's number.
+    #[inline]
+    pub(super) fn number(&self, lane: usize, lane_number: u32) -> Option<u32> {
+        let number = *self.by_lane[lane].get(lane_number as usize)?;
+        (number != UNKNOWN).then_some(number)
+    }
+
+    /// A sample of this kind was seen.
+    #[inline]
+    pub(super) fn touch(&mut self, lane: usize, lane_number: u32, second: u32, kind: MetricKind) {
+        let Some(number) = self.number(lane, lane_number) else {
+            return;
+        };
+        let round = self.round;
+        let known = &mut self.all[number as usize];
+        if known.first_kind.is_none() {
+            known.first_kind = Some(kind);
+            known.since = round;
+            known.last_seen = second;
+        }
+        known.last_seen = known.last_seen.max(second);
+    }
+
+    /// Where a context may stand in the bucket being merged: of its cell and of its sketch.
+    #[inline]
+    pub(super) fn places(&mut self, number: u32) -> (&mut u32, &mut u32) {
+        let known = &mut self.all[number as usize];
+        (&mut known.place, &mut known.sketch)
+    }
+
+    /// Feeds 0 to every counter that was seen within `expiry` seconds before `start`, as the Agent
+    /// does: whether it has samples in this bucket or not, and whatever shape it has there.
+    pub(super) fn zero_fill(
+        &mut self,
+        start: i64,
+        expiry: i64,
+        only_older: bool,
+        merged: &mut Merged,
+    ) {
+        for (number, known) in self.all.iter_mut().enumerate() {
+            let is_due = known.first_kind == Some(MetricKind::Counter)
+                && i64::from(known.last_seen).saturating_add(expiry) > start
+                && !(only_older && known.since == self.round);
+            if is_due {
+                merged.zero(number as u32, &mut known.place);
+            }
+        }
+    }
+
+    /// Forgets what fell silent.
+    pub(super) fn expire(&mut self, second: i64, silent: i64, counter_expiry: i64) {
+        for number in 0..self.all.len() {
+            let known = &mut self.all[number];
+            let life = match known.first_kind {
+                None => continue,
+                Some(MetricKind::Counter) => silent.saturating_add(counter_expiry),
+                Some(_) => silent,
+            };
+            if i64::from(known.last_seen).saturating_add(life) < second {
+                known.first_kind = None;
+                if known.lanes == 0 {
+                    self.remove(number as u32);
+                }
+            }
+        }
+    }
+
+    fn let_go(&mut self, number: u32) {
+        if number == UNKNOWN {
+            return;
+        }
+        let known = &mut self.all[number as usize];
+        known.lanes = known.lanes.saturating_sub(1);
+        if known.lanes == 0 && known.first_kind.is_none() {
+            self.remove(number);
+        }
+    }
+
+    fn find_or_add(&mut self, context: Context) -> u32 {
+        let hash = self.hash(&context);
+        let all = &self.all;
+        let found = self.index.find(hash, |number| {
+            all[number as usize].context.as_ref() == Some(&context)
+        });
+        if let Some(number) = found {
+            return number;
+        }
+        let known = Known {
+            context: Some(context),
+            last_seen: 0,
+            first_kind: None,
+            since: 0,
+            lanes: 0,
+            place: UNKNOWN,
+            sketch: UNKNOWN,
+        };
+        let number = match self.free.pop() {
+            Some(number) => {
+                self.all[number as usize] = known;
+                number
+            }
+            None => {
+                self.all.push(known);
+                (self.all.len() - 1) as u32
+            }
+        };
+        self.index.insert(hash, number);
+        number
+    }
+
+    fn remove(&mut self, number: u32) {
+        if let Some(context) = self.all[number as usize].context.take() {
+            let hash = self.hash(&context);
+            self.index.remove(hash, number);
+            self.free.push(number);
+        }
+    }
+
+    fn hash(&self, context: &Context) -> u64 {
+        self.seed.write(self.seed.start(0), context.as_bytes())
+    }
+}

@@ -1,0 +1,167 @@
+//! One bucket over all lanes.
+
+use greyhound_model::sketch::Sketch;
+
+use super::contexts::Contexts;
+use crate::aggregate::bucket::Bucket;
+use crate::aggregate::cell::{Cell, HistogramCell, SetCell, Shape};
+
+/// Cells and sketches with common context numbers.
+#[derive(Debug, Default)]
+pub(super) struct Merged {
+    /// `context` is the common number here.
+    pub(super) cells: Vec<Cell>,
+    pub(super) sets: Vec<SetCell>,
+    pub(super) histograms: Vec<HistogramCell>,
+    pub(super) sketches: Vec<(u32, Sketch)>,
+}
+
+/// What a lane's cell holds.
+enum Held {
+    Number(f64),
+    Set(SetCell),
+    Histogram(HistogramCell),
+}
+
+// === impl Merged ===
+
+impl Merged {
+    /// Adds one lane's bucket.
+    pub(super) fn add(&mut self, lane: usize, mut bucket: Bucket, contexts: &mut Contexts) {
+        if self.cells.is_empty() {
+            self.cells.reserve(bucket.cells.len());
+        }
+        for cell in &bucket.cells {
+            let Some(number) = contexts.number(lane, cell.context) else {
+                continue;
+            };
+            let held = match cell.shape {
+                Shape::Gauge | Shape::Counter => Held::Number(cell.value),
+                Shape::Set => Held::Set(std::mem::take(&mut bucket.sets[cell.place as usize])),
+                Shape::Histogram => {
+                    Held::Histogram(std::mem::take(&mut bucket.histograms[cell.place as usize]))
+                }
+            };
+            let (place, _) = contexts.places(number);
+            match self.cells.get(*place as usize) {
+                Some(known) if known.context == number => self.join(*place, cell, held),
+                _ => *place = self.push(number, cell, held),
+            }
+        }
+        for cell in bucket.sketches {
+            let Some(number) = contexts.number(lane, cell.context) else {
+                continue;
+            };
+            let (_, place) = contexts.places(number);
+            match self.sketches.get_mut(*place as usize) {
+                Some((known, sketch)) if *known == number => sketch.merge(&cell.sketch),
+                _ => {
+                    *place = self.sketches.len() as u32;
+                    self.sketches.push((number, cell.sketch));
+                }
+            }
+        }
+    }
+
+    /// A sample of 0 from a silent counter. `place` is where the context may stand.
+    pub(super) fn zero(&mut self, number: u32, place: &mut u32) {
+        let Some(cell) = self
+            .cells
+            .get_mut(*place as usize)
+            .filter(|cell| cell.context == number)
+        else {
+            *place = self.cells.len() as u32;
+            self.cells.push(Cell {
+                context: number,
+                last_seen: 0,
+                order: 0,
+                shape: Shape::Counter,
+                has_value: true,
+                value: 0.0,
+                place: 0,
+            });
+            return;
+        };
+        cell.has_value = true;
+        match cell.shape {
+            Shape::Counter => {}
+            // It began as a counter and is something else in this bucket: the Agent feeds the zero
+            // to whatever is there.
+            Shape::Gauge => cell.value = 0.0,
+            Shape::Set => {
+                self.sets[cell.place as usize]
+                    .members
+                    .insert(Box::default());
+            }
+            Shape::Histogram => self.histograms[cell.place as usize].insert(0.0, 1.0, 1),
+        }
+    }
+
+    fn push(&mut self, number: u32, cell: &Cell, held: Held) -> u32 {
+        let mut cell = Cell {
+            context: number,
+            ..*cell
+        };
+        match held {
+            Held::Number(_) => {}
+            Held::Set(set) => {
+                cell.place = self.sets.len() as u32;
+                self.sets.push(set);
+            }
+            Held::Histogram(histogram) => {
+                cell.place = self.histograms.len() as u32;
+                self.histograms.push(histogram);
+            }
+        }
+        self.cells.push(cell);
+        (self.cells.len() - 1) as u32
+    }
+
+    /// Another lane's cell of the same context. Where the shapes differ, the first lane's stays, and
+    /// takes from the other what the Agent would have fed it.
+    fn join(&mut self, place: u32, other: &Cell, held: Held) {
+        let cell = &mut self.cells[place as usize];
+        let has_value = cell.has_value;
+        cell.has_value |= other.has_value;
+        cell.last_seen = cell.last_seen.max(other.last_seen);
+        match (cell.shape, held) {
+            (Shape::Gauge, Held::Number(value)) => {
+                // The clock behind `order` wraps; two lanes' batches are never 35 minutes apart.
+                let is_later = other.order.wrapping_sub(cell.order).cast_signed() >= 0;
+                if other.has_value && (is_later || !has_value) {
+                    cell.value = value;
+                    cell.order = other.order;
+                }
+            }
+            (Shape::Counter, Held::Number(value)) => cell.value += value,
+            (Shape::Counter, Held::Histogram(histogram)) => cell.value += histogram.sum,
+            (Shape::Gauge, Held::Histogram(histogram)) => {
+                cell.value = histogram.values.last().copied().unwrap_or(cell.value);
+            }
+            (Shape::Gauge | Shape::Counter, Held::Set(_)) => {}
+            (Shape::Set, Held::Set(set)) => {
+                let members = &mut self.sets[cell.place as usize].members;
+                if members.len() < set.members.len() {
+                    let smaller = std::mem::replace(members, set.members);
+                    members.extend(smaller);
+                } else {
+                    members.extend(set.members);
+                }
+            }
+            (Shape::Set, Held::Number(_) | Held::Histogram(_)) => {
+                self.sets[cell.place as usize]
+                    .members
+                    .insert(Box::default());
+            }
+            (Shape::Histogram, Held::Histogram(histogram)) => {
+                self.histograms[cell.place as usize].append(&histogram);
+            }
+            (Shape::Histogram, Held::Number(value)) => {
+                self.histograms[cell.place as usize].insert(value, 1.0, 1);
+            }
+            (Shape::Histogram, Held::Set(_)) => {
+                self.histograms[cell.place as usize].insert(0.0, 1.0, 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What a lane can be told while it runs.
+
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Instant;
+
+use greyhound_model::origin_table::OriginTable;
+use greyhound_model::time::Stamp;
+use greyhound_sys::peer::Credentials;
+
+use crate::ledger::ListenerId;
+use crate::process::LaneFlush;
+
+/// To a lane. The channel holds a few hundred; who cannot put one in keeps it and says so.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Close the buckets that are over at this time and hand them to the flush thread.
+    Close(Stamp),
+    /// A new table of origins.
+    Origins(Arc<OriginTable>),
+    /// A connection that lane 0 accepted.
+    Adopt {
+        listener: ListenerId,
+        stream: UnixStream,
+        peer: Credentials,
+    },
+    /// Read what the kernel still holds, but not after `drain_until`; work off the queue; hand over
+    /// every bucket (or drop the open ones); end.
+    Stop {
+        drain_until: Instant,
+        keep_open_buckets: bool,
+    },
+    /// Panic at the next packet, so that a test can watch the lane come back.
+    #[cfg(test)]
+    Break,
+}
+
+/// From a lane to the flush thread.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// The answer to a close.
+    Closed(LaneFlush),
+    /// The lane broke: what the flush knows of its contexts is void.
+    Restarted { lane: usize },
+    /// The answer to a stop, the last report of this lane.
+    Stopped(LaneFlush),
+}

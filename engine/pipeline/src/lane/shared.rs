@@ -1,0 +1,140 @@
+//! What lanes have in common: the queue of batches, the slabs, who sleeps, how many connections.
+//!
+//! | queue | size | pushes | pops | when full | counter |
+//! |---|---|---|---|---|---|
+//! | batches | `dogstatsd_queue_size` | a lane that is behind | a lane with nothing to read | the lane works itself | `batches_refused` |
+//! | free slabs | [`POOL_BYTES_MAX`] | whoever is done with one | a lane that is behind | as above | `batches_refused` |
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+
+use greyhound_queue::push::Push;
+use greyhound_queue::ring::Ring;
+use mio::Waker;
+
+use crate::packet::batch::PacketBatch;
+use crate::packet::pool::{PacketPool, Shape};
+
+/// Bound of all slabs in flight, in bytes. They cost memory only where the kernel has written.
+const POOL_BYTES_MAX: usize = 64 << 20;
+
+/// Shared by all lanes and the engine.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Slabs.
+    pub(crate) pool: PacketPool,
+    /// Stream connections open or being handed over.
+    pub(crate) connections: AtomicUsize,
+    queue: Ring<PacketBatch>,
+    lanes: Vec<Bed>,
+    /// Lanes that may still push.
+    pushers: AtomicUsize,
+}
+
+/// Where a lane sleeps, and what wakes it.
+#[derive(Debug)]
+struct Bed {
+    asleep: AtomicBool,
+    waker: Waker,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// One waker per lane.
+    pub(crate) fn new(queue_depth_batches: usize, shape: Shape, wakers: Vec<Waker>) -> Self {
+        let slabs = POOL_BYTES_MAX / shape.bytes().max(1);
+        // At least what two sockets can read ahead, so that bursts are absorbed with large slots too.
+        let slabs = slabs.clamp(32, queue_depth_batches.max(32));
+        Self {
+            pool: PacketPool::new(slabs, shape),
+            connections: AtomicUsize::new(0),
+            queue: Ring::new(queue_depth_batches),
+            pushers: AtomicUsize::new(wakers.len()),
+            lanes: wakers
+                .into_iter()
+                .map(|waker| Bed {
+                    asleep: AtomicBool::new(false),
+                    waker,
+                })
+                .collect(),
+        }
+    }
+
+    /// Whether there is anybody to share work with.
+    pub(crate) fn has_helpers(&self) -> bool {
+        self.lanes.len() > 1
+    }
+
+    /// Batches waiting, about.
+    pub(crate) fn queue_len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Helpers there can be for one lane.
+    pub(crate) fn helpers(&self) -> usize {
+        self.lanes.len().saturating_sub(1)
+    }
+
+    /// Offers a batch to the others and wakes one that sleeps.
+    pub(crate) fn push(&self, batch: PacketBatch) -> Push<PacketBatch> {
+        match self.queue.push(batch) {
+            Push::Queued => {
+                // Pairs with the fence in `may_sleep`: either we see the sleeper, or it sees the
+                // batch. Without it both could look before the other's store arrives.
+                fence(Ordering::SeqCst);
+                self.wake_one();
+                Push::Queued
+            }
+            full => full,
+        }
+    }
+
+    /// Takes a batch of another lane.
+    pub(crate) fn pop(&self) -> Option<PacketBatch> {
+        self.queue.pop()
+    }
+
+    /// Announces that the lane is about to sleep and says whether it may: not if there is work.
+    pub(crate) fn may_sleep(&self, lane: usize) -> bool {
+        self.lanes[lane].asleep.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        self.queue.is_empty()
+    }
+
+    /// The lane is up again.
+    pub(crate) fn woke(&self, lane: usize) {
+        self.lanes[lane].asleep.store(false, Ordering::Relaxed);
+    }
+
+    /// Wakes one lane, whatever it does; for commands.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says; never seen for an eventfd.
+    pub(crate) fn wake(&self, lane: usize) -> io::Result<()> {
+        self.lanes[lane].waker.wake()
+    }
+
+    /// The lane pushes no more. Returns once for each lane.
+    pub(crate) fn stop_pushing(&self) {
+        self.pushers.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Whether no lane will push any more, so that an empty queue stays empty.
+    pub(crate) fn nobody_pushes(&self) -> bool {
+        self.pushers.load(Ordering::Acquire) == 0
+    }
+
+    fn wake_one(&self) {
+        for bed in &self.lanes {
+            // Swapped, so that two batches wake two sleepers.
+            if bed.asleep.load(Ordering::Relaxed) && bed.asleep.swap(false, Ordering::Relaxed) {
+                if let Err(error) = bed.waker.wake() {
+                    tracing::error!(%error, "cannot wake a lane");
+                }
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Handing over: closed buckets, what is new, what is forgotten.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use greyhound_model::origin_table::OriginTable;
+use greyhound_model::time::Stamp;
+
+use super::{LaneFlush, Processor};
+use crate::aggregate::bucket::Bucket;
+use crate::aggregate::cell::Shape;
+use crate::context::table::Slot;
+
+/// Which buckets a flush takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseScope {
+    /// Those that are over.
+    Over,
+    /// All of them: the last flush, with `flush_open_bucket_on_stop`.
+    All,
+    /// Those that are over; the open ones are dropped and counted: the last flush without it.
+    OverDropOpen,
+}
+
+impl Processor {
+    /// Hands over every bucket that ended by `now`, and forgets contexts that fell silent.
+    ///
+    /// Cost: moving some vectors, and one pass over the contexts to find the silent ones.
+    pub fn close(&mut self, now: Stamp, scope: CloseScope) -> LaneFlush {
+        let second = now.unix_seconds();
+        let cutoff = self.width.containing(second).0;
+        let buckets = match scope {
+            CloseScope::All => self.buckets.close_all(),
+            CloseScope::Over => self.buckets.close(cutoff, self.width.seconds()),
+            CloseScope::OverDropOpen => {
+                let over = self.buckets.close(cutoff, self.width.seconds());
+                self.drop_open();
+                over
+            }
+        };
+        for bucket in &buckets {
+            self.lane_tally.samples_flushed += bucket.samples;
+            self.limiter.give(bucket.charged_bytes);
+        }
+        self.limiter.give(std::mem::take(&mut self.item_bytes));
+        let created = self.contexts.take_created();
+        let open_counters = self.open_counters();
+        let expired = self.expire(second);
+        self.growth.clear();
+        self.publish_lane();
+        LaneFlush {
+            lane: self.lane,
+            created,
+            buckets,
+            open_counters,
+            expired,
+            events: std::mem::take(&mut self.events),
+            service_checks: std::mem::take(&mut self.service_checks),
+            timestamped: std::mem::take(&mut self.timestamped),
+            refusals: std::mem::take(&mut self.refusals),
+        }
+    }
+
+    /// Only what goes past the buckets; contexts stay as they are.
+    pub fn take_timestamped(&mut self) -> Vec<super::Timestamped> {
+        std::mem::take(&mut self.timestamped)
+    }
+
+    /// Takes a new table of origins. Spellings are asked anew what they mean.
+    pub fn set_origins(&mut self, table: Arc<OriginTable>) {
+        self.origins.set_table(table);
+        self.contexts.forget_spellings();
+    }
+
+    fn drop_open(&mut self) {
+        for bucket in self.buckets.close_all() {
+            self.lane_tally.samples_open_dropped += bucket.samples;
+            self.limiter.give(bucket.charged_bytes);
+        }
+    }
+
+    /// Counters in open buckets go on living and sending zeros, though nothing of them is flushed.
+    fn open_counters(&self) -> Vec<(u32, u32)> {
+        self.buckets
+            .open()
+            .iter()
+            .flat_map(|bucket| &bucket.cells)
+            .filter(|cell| cell.shape == Shape::Counter)
+            .map(|cell| (cell.context, cell.last_seen))
+            .collect()
+    }
+
+    fn expire(&mut self, second: i64) -> Vec<u32> {
+        let silent = self.rules.context_expiry_seconds;
+        let silent_counter = silent.saturating_add(self.rules.counter_expiry_seconds);
+        let open = self.buckets.open();
+        // Only strange clocks leave a silent context in an open bucket; its number must then stay.
+        let held: Option<HashSet<u32>> = match open {
+            [] | [_] => None,
+            several => Some(several.iter().flat_map(contexts_in).collect()),
+        };
+        let is_held = |number: u32, slot: &Slot| match (&held, open) {
+            (Some(held), _) => held.contains(&number),
+            (None, [bucket]) => {
+                bucket.is_cell_of(slot.cell, number) || bucket.is_sketch_of(slot.sketch, number)
+            }
+            (None, _) => false,
+        };
+        let gone = self.contexts.expire(|number, slot| {
+            let life = if slot.is_counter {
+                silent_counter
+            } else {
+                silent
+            };
+            i64::from(slot.last_seen).saturating_add(life) < second && !is_held(number, slot)
+        });
+        self.lane_tally.contexts_expired += gone.len() as u64;
+        for &(_, origin, bytes) in &gone {
+            self.limiter.release_context(origin, bytes);
+        }
+        gone.into_iter().map(|(number, ..)| number).collect()
+    }
+}
+
+/// Numbers of all contexts a bucket holds.
+fn contexts_in(bucket: &Bucket) -> impl Iterator<Item = u32> {
+    let cells = bucket.cells.iter().map(|cell| cell.context);
+    cells.chain(bucket.sketches.iter().map(|cell| cell.context))
+}

@@ -1,0 +1,281 @@
+//! A metric message: to its cell when its spelling is known, else through admission first.
+
+use greyhound_model::metric::MetricKind;
+use greyhound_wire::{Metric, Values};
+
+use super::{Processor, Timestamped};
+use crate::aggregate::cell::Shape;
+use crate::aggregate::weight::Weight;
+use crate::context::limiter::Limit;
+use crate::context::table::{FILTERED, NONE, RawKey};
+use crate::ledger::Tally;
+
+/// Bytes charged for a set member beside its text.
+const MEMBER_BYTES: u64 = 32;
+/// Bytes charged for a histogram value.
+const VALUE_BYTES: u64 = 8;
+
+impl Processor {
+    /// Counts and applies one metric message.
+    #[inline]
+    pub(super) fn metric(&mut self, metric: &Metric<'_>, sender: u32, tally: &mut Tally) {
+        let samples = metric.values.len() as u64;
+        tally.metrics += 1;
+        tally.samples += samples;
+        let key = RawKey {
+            kind: metric.kind,
+            origin: sender,
+            name: metric.name,
+            tags: metric.tags.raw().unwrap_or_default(),
+            fields: [
+                metric.origin.local_data,
+                metric.origin.external_data,
+                metric.origin.cardinality,
+            ],
+        };
+        let hash = self.contexts.hash(&key);
+        let spelling = match self.contexts.find(hash, &key) {
+            Some(spelling) => spelling,
+            None => match self.admit(hash, &key, metric) {
+                Ok(spelling) => spelling,
+                Err(limit) => return self.refuse_metric(limit, metric, samples, tally),
+            },
+        };
+        let context = self.contexts.spelling(spelling).context;
+        if context == FILTERED {
+            tally.filtered_messages += 1;
+            tally.filtered += samples;
+        } else if let Some(unix_seconds) = metric.timestamp {
+            self.timestamped(metric, context, unix_seconds, tally);
+        } else if metric.kind == MetricKind::Distribution {
+            self.distribution(metric, spelling, context, tally);
+        } else {
+            self.cell(metric, spelling, context, tally);
+        }
+    }
+
+    /// Gauges, counters, sets, histograms and timings.
+    #[inline]
+    fn cell(&mut self, metric: &Metric<'_>, spelling: u32, context: u32, tally: &mut Tally) {
+        let place = self.place(spelling, context, metric.kind);
+        let weight = Weight::of_rate(metric.sample_rate);
+        tally.rate_clamped += u64::from(weight.clamped);
+        let bucket = self.buckets.current();
+        if bucket.cells[place as usize].shape != Shape::of(metric.kind) {
+            tally.type_clashes += metric.values.len() as u64;
+        }
+        let before = tally.samples_aggregated;
+        match &metric.values {
+            Values::Set(member) => self.member(place, member, weight, metric.name, tally),
+            values => {
+                for value in values.iter() {
+                    self.number(place, value, weight, metric.name, tally);
+                }
+            }
+        }
+        self.buckets.current().samples += tally.samples_aggregated - before;
+        self.copy(metric, context, None);
+    }
+
+    /// The context's cell in the open bucket.
+    #[inline]
+    fn place(&mut self, spelling: u32, context: u32, kind: MetricKind) -> u32 {
+        let place = self.contexts.spelling(spelling).cell;
+        if self.buckets.current().is_cell_of(place, context) {
+            return place;
+        }
+        self.open_place(spelling, context, kind)
+    }
+
+    /// Once per context, spelling and bucket.
+    #[cold]
+    fn open_place(&mut self, spelling: u32, context: u32, kind: MetricKind) -> u32 {
+        let bucket = self.buckets.current();
+        let end = bucket.start.saturating_add(self.width.seconds());
+        let slot = self.contexts.slot(context);
+        if !bucket.is_cell_of(slot.cell, context) {
+            slot.cell = bucket.add_cell(context, kind);
+            slot.last_seen = u32::try_from(end)
+                .unwrap_or(u32::MAX)
+                .max(self.arrival.second);
+            slot.is_counter = kind == MetricKind::Counter;
+        }
+        let place = slot.cell;
+        self.contexts.spelling(spelling).cell = place;
+        place
+    }
+
+    /// One number into a cell of any shape.
+    #[inline]
+    fn number(&mut self, place: u32, value: f64, weight: Weight, name: &[u8], tally: &mut Tally) {
+        let bucket = self.buckets.current();
+        if !value.is_finite() {
+            // The context is known from now on all the same.
+            bucket.cells[place as usize].last_seen = self.arrival.second;
+            tally.not_finite += 1;
+            return;
+        }
+        if bucket.cells[place as usize].shape == Shape::Histogram {
+            let limits = &self.rules.limits;
+            let limit = limits.histogram_values as usize;
+            if limit != 0 && bucket.histogram_len(place) >= limit {
+                tally.value_limit += 1;
+                return self.note_refusal(Limit::HistogramValues, 1, name);
+            }
+            if !self.limiter.take(limits, VALUE_BYTES) {
+                tally.memory_limit += 1;
+                return self.note_refusal(Limit::Memory, 1, name);
+            }
+            bucket.charged_bytes += VALUE_BYTES;
+        }
+        bucket.apply_number(place, value, weight, self.arrival);
+        tally.samples_aggregated += 1;
+    }
+
+    /// One member, or its value 0 where the bucket holds another shape.
+    fn member(
+        &mut self,
+        place: u32,
+        member: &[u8],
+        weight: Weight,
+        name: &[u8],
+        tally: &mut Tally,
+    ) {
+        let bucket = self.buckets.current();
+        let second = self.arrival.second;
+        let Some(set) = bucket.set(place) else {
+            return self.number(place, 0.0, weight, name, tally);
+        };
+        if !set.members.contains(member) {
+            let limits = &self.rules.limits;
+            let limit = limits.set_members as usize;
+            if limit != 0 && set.members.len() >= limit {
+                tally.member_limit += 1;
+                return self.note_refusal(Limit::SetMembers, 1, name);
+            }
+            let bytes = member.len() as u64 + MEMBER_BYTES;
+            if !self.limiter.take(limits, bytes) {
+                tally.memory_limit += 1;
+                return self.note_refusal(Limit::Memory, 1, name);
+            }
+            set.members.insert(member.into());
+            bucket.charged_bytes += bytes;
+        }
+        let cell = &mut bucket.cells[place as usize];
+        cell.has_value = true;
+        cell.last_seen = second;
+        tally.samples_aggregated += 1;
+    }
+
+    fn distribution(
+        &mut self,
+        metric: &Metric<'_>,
+        spelling: u32,
+        context: u32,
+        tally: &mut Tally,
+    ) {
+        let place = self.contexts.spelling(spelling).cell;
+        let place = if self.buckets.current().is_sketch_of(place, context) {
+            place
+        } else {
+            let place = self.open_sketch(context);
+            self.contexts.spelling(spelling).cell = place;
+            place
+        };
+        let bucket = self.buckets.current();
+        let cell = &mut bucket.sketches[place as usize];
+        cell.last_seen = self.arrival.second;
+        let mut inserted = 0;
+        for value in metric.values.iter() {
+            if value.is_finite() {
+                cell.sketch.insert(value, metric.sample_rate);
+                inserted += 1;
+            } else {
+                tally.not_finite += 1;
+            }
+        }
+        tally.samples_aggregated += inserted;
+        bucket.samples += inserted;
+    }
+
+    #[cold]
+    fn open_sketch(&mut self, context: u32) -> u32 {
+        let bucket = self.buckets.current();
+        let end = bucket.start.saturating_add(self.width.seconds());
+        let slot = self.contexts.slot(context);
+        if !bucket.is_sketch_of(slot.sketch, context) {
+            let is_first = !bucket.is_cell_of(slot.cell, context);
+            slot.sketch = bucket.add_sketch(context, is_first);
+            slot.last_seen = u32::try_from(end)
+                .unwrap_or(u32::MAX)
+                .max(self.arrival.second);
+        }
+        slot.sketch
+    }
+
+    /// A histogram sample once more, as a distribution, when the settings ask for it. Copies are
+    /// not samples of their own to the ledger.
+    #[inline]
+    fn copy(&mut self, metric: &Metric<'_>, context: u32, bucket_start: Option<i64>) {
+        if self.rules.histogram.copy_prefix.is_some()
+            && matches!(metric.kind, MetricKind::Histogram | MetricKind::Timing)
+        {
+            self.copy_values(metric, context, bucket_start);
+        }
+    }
+
+    fn copy_values(&mut self, metric: &Metric<'_>, context: u32, bucket_start: Option<i64>) {
+        let copy = match self.contexts.slot(context).copy {
+            NONE => self.admit_copy(context),
+            copy => copy,
+        };
+        if copy == NONE {
+            return;
+        }
+        let place = match bucket_start {
+            None => self.open_sketch(copy),
+            Some(start) => self.buckets.at(start).add_sketch(copy, true),
+        };
+        let bucket = match bucket_start {
+            None => self.buckets.current(),
+            Some(start) => self.buckets.at(start),
+        };
+        let cell = &mut bucket.sketches[place as usize];
+        cell.last_seen = self.arrival.second;
+        for value in metric.values.iter().filter(|value| value.is_finite()) {
+            cell.sketch.insert(value, metric.sample_rate);
+        }
+    }
+
+    /// Past the buckets: gauges and counters only, whatever their sample rate.
+    fn timestamped(
+        &mut self,
+        metric: &Metric<'_>,
+        context: u32,
+        unix_seconds: i64,
+        tally: &mut Tally,
+    ) {
+        self.contexts.slot(context).last_seen = self.arrival.second;
+        if !matches!(metric.kind, MetricKind::Gauge | MetricKind::Counter) {
+            tally.timestamped_unsupported += metric.values.len() as u64;
+            // The copy is aggregated in the bucket of the client's time.
+            return self.copy(metric, context, Some(self.width.containing(unix_seconds).0));
+        }
+        let Some(context) = self.contexts.context(context).cloned() else {
+            return;
+        };
+        for value in metric.values.iter() {
+            if !value.is_finite() {
+                tally.not_finite += 1;
+                continue;
+            }
+            self.timestamped.push(Timestamped {
+                context: context.clone(),
+                kind: metric.kind,
+                unix_seconds,
+                value,
+            });
+            tally.samples_timestamped += 1;
+        }
+    }
+}
