@@ -1,1 +1,26 @@
-//! (empty until its crate exists)
+//! The behaviour of the whole process, seen from outside: real sockets, real clients, real signals.
+//!
+//! Every test starts a daemon of its own and ends with its stop, which checks the exit code and that the
+//! ledger leaves nothing unexplained.
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails on that line")]
+
+mod cli;
+mod clients_node;
+mod clients_python;
+mod clients_rust;
+mod counters;
+mod forwarding;
+mod limits;
+mod print;
+mod prometheus_real;
+mod send;
+mod settings;
+mod shutdown;
+mod startup_errors;
+mod stream;
+mod tour;
+mod truncation;
+mod udp;
+mod uds;
+mod volume;

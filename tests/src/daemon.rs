@@ -154,15 +154,7 @@ impl Setup {
     /// When it ends before, or takes too long; the message holds its log.
     pub fn start(self) -> Daemon {
         let ready_file = self.path("ready.json");
-        let log = create(&self.path("stderr.log"));
-        let stdout = create(&self.path("stdout.log"));
-        let mut child = self
-            .command()
-            .stdin(Stdio::null())
-            .stdout(stdout)
-            .stderr(log)
-            .spawn()
-            .expect("the binary under test can be started");
+        let mut child = self.spawn();
         let folder = self.folder;
         let ready = wait::try_within(wait::PATIENCE, || {
             if let Ok(text) = std::fs::read_to_string(&ready_file) {
@@ -195,6 +187,31 @@ impl Setup {
     /// When it does not end.
     pub fn run_to_end(&self) -> Finished {
         command::finish(&mut self.command(), wait::PATIENCE).expect("the daemon ends by itself")
+    }
+
+    /// Runs a daemon that may start or refuse to, and ends it; gives its log.
+    ///
+    /// # Panics
+    /// When it neither gets ready nor ends.
+    pub fn run_briefly(&self) -> String {
+        let mut child = self.spawn();
+        wait::until("the daemon to be ready or to end", || {
+            let ended = child.try_wait().expect("our own child can be waited for");
+            (ended.is_some() || self.path("ready.json").exists()).then_some(())
+        });
+        // A child that has ended needs no killing.
+        drop(child.kill());
+        child.wait().expect("our own child can be waited for");
+        read(&self.path("stderr.log"))
+    }
+
+    fn spawn(&self) -> Child {
+        self.command()
+            .stdin(Stdio::null())
+            .stdout(create(&self.path("stdout.log")))
+            .stderr(create(&self.path("stderr.log")))
+            .spawn()
+            .expect("the binary under test can be started")
     }
 
     fn command(&self) -> Command {
@@ -347,10 +364,10 @@ impl Daemon {
         line.unwrap_or_else(|| panic!("the log never said {words:?}:\n{}", self.log()))
     }
 
-    /// Sends it a signal, by name.
+    /// Sends it a signal, by name. The process stays known until it is waited for, so the id is its own.
     ///
     /// # Panics
-    /// When the process is gone.
+    /// When the process was already waited for.
     pub fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.pid());
         command::succeed(Command::new("sh").arg("-c").arg(kill), wait::PATIENCE)

@@ -1,22 +1,27 @@
-//! The last line of the daemon: what was received, and where every message of it went.
+//! The last line of the daemon: what was received, and where every item of it went. An item is a sample, an
+//! event, a service check, or a message that was refused.
 
 use std::collections::BTreeMap;
 
-/// The ledger of a run, in messages.
+/// The ledger of a run, in items; datagrams apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// Messages read.
+    /// Items read.
     pub received: u64,
-    /// Messages that reached the aggregate.
+    /// Items that reached the aggregate.
     pub aggregated: u64,
-    /// Messages refused by the parser.
+    /// Messages refused by the parser, or not terminated where they have to be.
     pub rejected: u64,
     /// The same by class.
     pub rejected_by_class: BTreeMap<String, u64>,
-    /// Messages, frames or datagrams given up for a named reason.
+    /// Items given up for a named reason.
     pub dropped: u64,
     /// The same by reason.
     pub dropped_by_reason: BTreeMap<String, u64>,
+    /// Datagrams and frames that were never split into messages.
+    pub datagrams_dropped: u64,
+    /// The same by reason.
+    pub datagrams_dropped_by_reason: BTreeMap<String, u64>,
     /// What is unaccounted for.
     pub remainder: i64,
 }
@@ -33,7 +38,8 @@ impl Ledger {
         Self::parse(last).ok_or_else(|| format!("the last line is not a ledger: {last:?}"))
     }
 
-    /// Reads `ledger: received=3 aggregated=1 rejected=1 (metric_value=1) dropped=1 (filtered=1) remainder=0`.
+    /// Reads `ledger: received=3 aggregated=1 rejected=1 (metric_value=1) dropped=1 (filtered=1)
+    /// datagrams_dropped=0 datagrams_dropped=0 remainder=0`.
     pub fn parse(line: &str) -> Option<Self> {
         let (_, fields) = line.split_once("ledger: ")?;
         let mut totals = BTreeMap::new();
@@ -59,11 +65,21 @@ impl Ledger {
             rejected_by_class: groups.remove("rejected").unwrap_or_default(),
             dropped: total("dropped")?,
             dropped_by_reason: groups.remove("dropped").unwrap_or_default(),
+            datagrams_dropped: total("datagrams_dropped")?,
+            datagrams_dropped_by_reason: groups.remove("datagrams_dropped").unwrap_or_default(),
             remainder: totals.get("remainder")?.parse().ok()?,
         })
     }
 
-    /// How many messages were given up for `reason`.
+    /// How many datagrams or frames were given up for `reason`.
+    pub fn datagrams_dropped_for(&self, reason: &str) -> u64 {
+        self.datagrams_dropped_by_reason
+            .get(reason)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// How many items were given up for `reason`.
     pub fn dropped_for(&self, reason: &str) -> u64 {
         self.dropped_by_reason
             .get(reason)
@@ -90,6 +106,7 @@ impl Ledger {
         for (sum, parts) in [
             (self.rejected, &self.rejected_by_class),
             (self.dropped, &self.dropped_by_reason),
+            (self.datagrams_dropped, &self.datagrams_dropped_by_reason),
         ] {
             assert_eq!(
                 sum,
@@ -106,8 +123,8 @@ mod tests {
 
     #[test]
     fn every_part_of_the_line_is_read() {
-        let log = "listening\nledger: received=9 aggregated=4 rejected=3 (metric_value=1 metric_type=2) \
-                   dropped=2 (filtered=2) remainder=0\n";
+        let log = "listening\nledger: received=9 aggregated=4 rejected=3 (metric_value=1, metric_type=2) \
+                   dropped=2 (filtered=2) datagrams_dropped=3 (truncated=3) remainder=0\n";
         let ledger = Ledger::from_log(log).unwrap();
         assert_eq!(
             (ledger.received, ledger.aggregated, ledger.rejected),
@@ -120,19 +137,20 @@ mod tests {
             ),
             (2, 2)
         );
+        assert_eq!(ledger.datagrams_dropped_for("truncated"), 3);
         ledger.check();
     }
 
     #[test]
     fn a_line_without_details_is_read() {
-        let line = "ledger: received=0 aggregated=0 rejected=0 dropped=0 remainder=0";
+        let line =
+            "ledger: received=0 aggregated=0 rejected=0 dropped=0 datagrams_dropped=0 remainder=0";
         assert_eq!(Ledger::parse(line), Some(Ledger::default()));
     }
 
     #[test]
     fn a_ledger_has_to_be_the_last_line() {
-        let log =
-            "ledger: received=0 aggregated=0 rejected=0 dropped=0 remainder=0\nthread panicked";
+        let log = "ledger: received=0 aggregated=0 rejected=0 dropped=0 datagrams_dropped=0 remainder=0\nthread panicked";
         assert!(Ledger::from_log(log).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! A real Prometheus, from the Debian package, scraping one target.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
@@ -25,11 +25,19 @@ impl Prometheus {
     /// # Panics
     /// When the program is there and does not start.
     pub fn scraping(target: &str) -> Option<Self> {
+        Self::scraping_path(target, "/metrics")
+    }
+
+    /// [`scraping`](Self::scraping) another page.
+    ///
+    /// # Panics
+    /// As [`scraping`](Self::scraping).
+    pub fn scraping_path(target: &str, path: &str) -> Option<Self> {
         static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
         let program = skip::or_skip(PROGRAM.get_or_init(program).clone())?;
         // It cannot be told to pick a port, so another process may be faster: one more try.
-        Self::start(&program, target)
-            .or_else(|_| Self::start(&program, target))
+        Self::start(&program, target, path)
+            .or_else(|_| Self::start(&program, target, path))
             .map_or_else(|why| panic!("prometheus does not start: {why}"), Some)
     }
 
@@ -74,7 +82,7 @@ impl Prometheus {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    fn start(program: &PathBuf, target: &str) -> Result<Self, String> {
+    fn start(program: &Path, target: &str, path: &str) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
@@ -82,7 +90,7 @@ impl Prometheus {
             .port();
         let config = format!(
             "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: greyhound\n  \
-             static_configs: [{{targets: [\"{target}\"]}}]\n"
+             metrics_path: {path}\n  static_configs: [{{targets: [\"{target}\"]}}]\n"
         );
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, config).map_err(|error| error.to_string())?;
