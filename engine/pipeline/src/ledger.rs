@@ -495,6 +495,7 @@ mod tests {
     #[test]
     fn the_last_line_names_classes_and_reasons() {
         let mut reading = LedgerReading::default();
+        reading.total.messages = 2;
         reading.total.samples = 5;
         reading.total.samples_aggregated = 4;
         reading.total.not_finite = 1;

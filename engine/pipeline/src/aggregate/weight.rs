@@ -61,7 +61,7 @@ mod tests {
         check(0.4, 2.5, 2);
         check(2.0, 0.5, 0);
         check(-0.5, -2.0, 1);
-        check(1e-30, 1e30, u64::MAX);
+        check(1e-30, 1.0 / 1e-30, u64::MAX);
     }
 
     #[test]

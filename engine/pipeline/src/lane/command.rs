@@ -9,13 +9,15 @@ use greyhound_model::time::Stamp;
 use greyhound_sys::peer::Credentials;
 
 use crate::ledger::ListenerId;
-use crate::process::LaneFlush;
+use crate::process::{LaneFlush, Timestamped};
 
 /// To a lane. The channel holds a few hundred; who cannot put one in keeps it and says so.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Close the buckets that are over at this time and hand them to the flush thread.
     Close(Stamp),
+    /// Hand over the samples that brought their own time.
+    Timestamped,
     /// A new table of origins.
     Origins(Arc<OriginTable>),
     /// A connection that lane 0 accepted.
@@ -40,6 +42,8 @@ pub(crate) enum Command {
 pub(crate) enum Report {
     /// The answer to a close.
     Closed(LaneFlush),
+    /// Samples that brought their own time; they do not wait for the grid.
+    Timestamped(Vec<Timestamped>),
     /// The lane broke: what the flush knows of its contexts is void.
     Restarted { lane: usize },
     /// The answer to a stop, the last report of this lane.

@@ -35,6 +35,8 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 struct Bed {
     asleep: AtomicBool,
+    /// Samples that brought their own time wait there.
+    has_timestamped: AtomicBool,
     waker: Waker,
 }
 
@@ -55,6 +57,7 @@ impl Shared {
                 .into_iter()
                 .map(|waker| Bed {
                     asleep: AtomicBool::new(false),
+                    has_timestamped: AtomicBool::new(false),
                     waker,
                 })
                 .collect(),
@@ -114,6 +117,16 @@ impl Shared {
     /// What the kernel says; never seen for an eventfd.
     pub(crate) fn wake(&self, lane: usize) -> io::Result<()> {
         self.lanes[lane].waker.wake()
+    }
+
+    /// The lane holds samples that brought their own time.
+    pub(crate) fn note_timestamped(&self, lane: usize) {
+        self.lanes[lane].has_timestamped.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it said so since it was last asked.
+    pub(crate) fn take_timestamped(&self, lane: usize) -> bool {
+        self.lanes[lane].has_timestamped.swap(false, Ordering::Relaxed)
     }
 
     /// The lane pushes no more. Returns once for each lane.
