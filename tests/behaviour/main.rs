@@ -3,7 +3,10 @@
 //! Every test starts a daemon of its own and ends with its stop, which checks the exit code and that the
 //! ledger leaves nothing unexplained.
 #![forbid(unsafe_code)]
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails on that line")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails on that line"
+)]
 
 mod cli;
 mod clients_node;

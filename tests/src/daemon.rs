@@ -18,6 +18,9 @@ use crate::{binary, http, wait};
 /// The host name every daemon under test is told to have.
 pub const HOSTNAME: &str = "test-host";
 
+/// A power of two, so that dividing a sum by it, as rates are, loses no bit.
+const BUCKET_SECONDS: u32 = 2048;
+
 /// How a daemon is to be started.
 #[derive(Debug)]
 pub struct Setup {
@@ -72,7 +75,7 @@ impl Default for Setup {
 
 impl Setup {
     /// UDP on a port the kernel picks, no sockets, Prometheus on a free port, NDJSON into the folder, and
-    /// buckets of an hour: what is sent stays in one bucket, which the stop flushes.
+    /// buckets so long that what a test sends stays in one, which the stop flushes.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let ndjson = folder.path().join("out.ndjson");
@@ -87,7 +90,7 @@ impl Setup {
             .with("bind_host", "127.0.0.1")
             .with("dogstatsd_port", "__random__")
             .with("dogstatsd_socket", "")
-            .with("greyhound.bucket_seconds", 3600)
+            .with("greyhound.bucket_seconds", BUCKET_SECONDS)
             .with("greyhound.prometheus.listen", "127.0.0.1:0")
             .with("greyhound.ndjson.path", ndjson.to_string_lossy())
     }

@@ -45,15 +45,23 @@ impl Records {
         self.named("series", "name", name)
     }
 
-    /// The sum of all points of `name`, over contexts and flushes; rates as increments.
+    /// The sum of all points of `name`, over contexts and flushes. Rates are turned back into the increments
+    /// they were made of.
     ///
     /// # Panics
     /// When there is no such series.
     pub fn total(&self, name: &str) -> f64 {
         let series = self.series(name);
         assert!(!series.is_empty(), "there is no series {name}");
-        let sum = |line: &&Value| points(line).iter().map(|(_, value)| value).sum::<f64>();
-        series.iter().map(sum).sum()
+        let total = |line: &&Value| {
+            let interval = match line["type"].as_str() {
+                Some("rate") => line["interval"].as_f64().expect("a rate has an interval"),
+                _ => 1.0,
+            };
+            let values = points(line).into_iter().map(|(_, value)| value * interval);
+            values.sum::<f64>()
+        };
+        series.iter().map(total).sum()
     }
 
     /// The last point of `name`.
