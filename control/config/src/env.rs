@@ -124,14 +124,12 @@ fn report_unknown(mut unknown: Vec<&str>, report: &mut Report) {
 }
 
 /// Read by DogStatsD clients and tracers, so they may stand in our environment too.
-const NAMES_OF_CLIENTS: [&str; 12] = [
+const NAMES_OF_CLIENTS: [&str; 10] = [
     "DD_DOGSTATSD_HOST",
     "DD_DOGSTATSD_URL",
     "DD_DOGSTATSD_DISABLE",
     "DD_DOGSTATSD_PATH",
-    "DD_DOGSTATSD_PIPE_NAME",
     "DD_DOGSTATSD_START_DELAY",
-    "DD_DOGSTATSD_NON_LOCAL_TRAFFIC",
     "DD_ENTITY_ID",
     "DD_EXTERNAL_ENV",
     "DD_SERVICE",

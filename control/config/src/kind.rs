@@ -114,6 +114,7 @@ impl Kind {
     pub fn describe(&self) -> String {
         match self {
             Self::Bool => "true or false".to_owned(),
+            Self::Int { min: i64::MIN, .. } => "a whole number".to_owned(),
             Self::Int { min, max } => range("a whole number", *min, *max, i64::MAX),
             Self::Float { min, max } => range("a number", *min, *max, f64::MAX),
             Self::Text => "text".to_owned(),
@@ -154,6 +155,7 @@ impl Kind {
             Self::Paths => "a list of paths".to_owned(),
             Self::Addresses => "a list of host:port".to_owned(),
             Self::Words(words) => format!("a list of {}", words.join(", ")),
+            Self::Numbers { min: f64::MIN, .. } => "a list of numbers".to_owned(),
             Self::Numbers { min, max } => range("a list of numbers", *min, *max, f64::MAX),
             Self::MapperProfiles => "a list of mapper profiles".to_owned(),
             Self::TagFilters => "a list of tag filters".to_owned(),

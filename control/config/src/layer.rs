@@ -81,3 +81,19 @@ impl fmt::Display for Layer {
         formatter.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_stand_in_the_agents_order_under_its_words() {
+        assert!(Layer::ALL.is_sorted());
+        for layer in Layer::ALL {
+            assert_eq!(Layer::from_text(layer.as_str()), Some(layer));
+        }
+        assert!(Layer::File < Layer::Environment);
+        assert!(Layer::AgentRuntime < Layer::RemoteConfig && Layer::RemoteConfig < Layer::Cli);
+        assert_eq!(Layer::from_text("schema"), None);
+    }
+}

@@ -23,14 +23,15 @@ fn write_page(page: &mut String) -> std::fmt::Result {
          ## Where settings come from\n\n\
          Highest first: flags (`--set key=value`), environment variables, the settings file, the defaults\n\
          below.\n\n\
-         **The file** is YAML in the format of `datadog.yaml`: the one named by `--config`, else by\n\
-         `{CONFIG_FILE}`, else the first of {paths} that can be read, else none. `a: {{b: 1}}` and `a.b: 1`\n\
-         mean the same. It may have {limit} at most. Keys that no row below has are listed at start with\n\
-         the nearest known name, and otherwise ignored; a wrong value stops the start with file, line and\n\
-         column.\n\n\
+         **The file** is YAML in the format of `datadog.yaml`. It is the one named by `--config`, else by\n\
+         `{CONFIG_FILE}`, else the first of {paths}\n\
+         that can be read, else there is none. `a: {{b: 1}}` and `a.b: 1` mean the same. It may have {limit}\n\
+         at most. Keys that no row below has are listed at start with the nearest known name, and otherwise\n\
+         ignored; a wrong value stops the start with file, line and column.\n\n\
          **Environment variables** are `DD_` and the key in upper case with `_` for `.`. Keys that begin with\n\
          `greyhound.` need no `DD_`: `greyhound.lanes` is `GREYHOUND_LANES`. Lists are split at white space or\n\
-         given as JSON; profiles, filters and endpoints take JSON. An empty `DD_` variable is the same as none.\n\n\
+         given as JSON; profiles, filters and endpoints take JSON. An empty `DD_` variable is the same as\n\
+         none; an empty `GREYHOUND_` one is an empty text or list.\n\n\
          ## How values are written\n\n\
          - true or false: also yes, no, on, off, y, n, t, f, 1, 0, in any case.\n\
          - whole numbers: also `0x1f`, `0o17`, `0b11`, `1_000`; not `010`, which readers disagree about.\n\
@@ -77,7 +78,7 @@ fn write_row(page: &mut String, row: &Row) -> std::fmt::Result {
     };
     writeln!(
         page,
-        "| `{}` | {} | {default} | {live} | {}{env}{effect} |",
+        "| `{}` | {} | {default} | {live} | {effect}{}{env} |",
         row.key,
         escaped(&row.kind.describe()),
         escaped(row.help),

@@ -82,3 +82,6 @@ fn leaf(row: &Row) -> Json {
     // An empty value is the same as none.
     json!({"anyOf": [schema, {"type": "null"}]})
 }
+
+#[cfg(test)]
+mod tests;

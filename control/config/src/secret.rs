@@ -39,3 +39,18 @@ impl fmt::Display for Secret {
         formatter.write_str(MASK)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_prints_as_its_mask_however_it_is_printed() {
+        let secret = Secret::new("hunter2");
+        assert_eq!(
+            format!("{secret} {secret:?} {secret:#?}"),
+            "******** ******** ********"
+        );
+        assert_eq!(secret.reveal(), "hunter2");
+    }
+}

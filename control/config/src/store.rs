@@ -285,3 +285,6 @@ impl Resolved<'_> {
         self.layer == Layer::Default
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,3 +143,6 @@ fn list_text(items: &[String]) -> String {
         json!(items).to_string()
     }
 }
+
+#[cfg(test)]
+mod tests;

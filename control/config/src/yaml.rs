@@ -282,3 +282,6 @@ fn mark(marker: &Marker) -> Mark {
             .saturating_add(1),
     }
 }
+
+#[cfg(test)]
+mod tests;

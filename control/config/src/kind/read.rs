@@ -27,10 +27,15 @@ pub(crate) fn value(kind: &Kind, node: &Node) -> Result<Value, Mismatch> {
         Kind::Float { .. } => Value::Float(number::float(text()?).ok_or_else(refuse)?),
         Kind::Text | Kind::Path => Value::Text(text()?.clone()),
         Kind::Secret => Value::Secret(Secret::new(text()?.trim())),
-        Kind::Address => match text()?.trim() {
-            "off" => Value::Text(String::new()),
-            address => Value::Text(address.to_owned()),
-        },
+        Kind::Address => {
+            let address = text()?.trim();
+            let is_off = number::boolean(address) == Some(false);
+            Value::Text(if is_off {
+                String::new()
+            } else {
+                address.to_owned()
+            })
+        }
         Kind::Word(words) => {
             let text = text()?.trim();
             let word = words.iter().find(|word| word.eq_ignore_ascii_case(text));

@@ -23,6 +23,7 @@ pub(crate) fn of(kind: &Kind) -> Json {
         Kind::Int { min, max } => json!({"anyOf": [
             {"type": "integer", "minimum": min, "maximum": max},
             {"type": "string", "pattern": WHOLE},
+            {"type": "string", "pattern": DECIMAL},
         ]}),
         Kind::Float { min, max } => number(*min, *max),
         Kind::Text | Kind::Path | Kind::Secret => scalar(),
@@ -34,6 +35,7 @@ pub(crate) fn of(kind: &Kind) -> Json {
         Kind::Port => json!({"anyOf": [
             {"type": "integer", "minimum": 0, "maximum": 65_535},
             {"type": "string", "pattern": WHOLE},
+            {"type": "string", "pattern": DECIMAL},
             {"const": crate::value::RANDOM_PORT},
         ]}),
         Kind::Duration { .. } => json!({"anyOf": [
@@ -59,9 +61,9 @@ pub(crate) fn of(kind: &Kind) -> Json {
             "required": ["metric_name", "action"],
             "additionalProperties": false,
             "properties": {
-                "metric_name": {"type": "string", "minLength": 1},
+                "metric_name": scalar(),
                 "action": {"enum": ["include", "exclude"]},
-                "tags": list(&scalar()),
+                "tags": {"anyOf": [list(&scalar()), {"type": "null"}]},
             },
         }}),
         Kind::Endpoints => json!({"type": "object", "additionalProperties": list(&scalar())}),
@@ -69,14 +71,14 @@ pub(crate) fn of(kind: &Kind) -> Json {
 }
 
 fn mapper_profiles() -> Json {
-    let text = json!({"type": "string", "minLength": 1});
+    let text = scalar();
     let mapping = json!({
         "type": "object",
         "required": ["match", "name"],
         "properties": {
-            "match": text,
+            "match": &text,
             "match_type": {"enum": ["wildcard", "regex", "", null]},
-            "name": text,
+            "name": &text,
             "tags": {"type": ["object", "null"], "additionalProperties": scalar()},
         },
     });
@@ -84,8 +86,8 @@ fn mapper_profiles() -> Json {
         "type": "object",
         "required": ["name", "prefix"],
         "properties": {
-            "name": text,
-            "prefix": text,
+            "name": &text,
+            "prefix": &text,
             "mappings": {"type": ["array", "null"], "items": mapping},
         },
     }})

@@ -33,7 +33,6 @@ pub(super) const ROWS: &[Row] = &[
     ),
     Row::new("tags", Kind::Texts, "", "Tags of the host").no_effect(),
     Row::new("extra_tags", Kind::Texts, "", "More tags of the host").no_effect(),
-    Row::new("env", Kind::Text, "", "Environment the host belongs to").no_effect(),
     Row::new("api_key", Kind::Secret, "", "Key of the intake").no_effect(),
     Row::new("site", Kind::Text, "datadoghq.com", "Site of the intake").no_effect(),
     Row::new(
