@@ -1,0 +1,269 @@
+//! Log lines, from any thread to standard error, without anybody waiting.
+//!
+//! ```text
+//!  tracing ──format──▶ queue (1,024 lines) ──▶ one thread ──▶ standard error
+//! ```
+//!
+//! Owner of the queue is the writing thread; every thread pushes. When standard error is stuck (a
+//! pipe nobody reads) the queue fills and further lines are dropped: the thread says how many as
+//! soon as it can write again. A closed standard error loses all lines and disturbs nobody.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+const QUEUE_LINES: usize = 1024;
+const RETRY_INTERVAL: Duration = Duration::from_millis(5);
+
+/// How logs look and which are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The least severe level that is written.
+    pub level: LevelFilter,
+    /// JSON objects instead of text.
+    pub json: bool,
+    /// Colours in text.
+    pub colour: bool,
+}
+
+/// The running log. Dropping it loses lines that still wait; see [`finish`](Self::finish).
+#[derive(Debug)]
+pub struct Logging {
+    queue: Queue,
+}
+
+#[derive(Clone, Debug)]
+struct Queue {
+    sender: SyncSender<Line>,
+    dropped: Arc<AtomicU64>,
+}
+
+enum Line {
+    Text(Vec<u8>),
+    Last(Vec<u8>, SyncSender<()>),
+}
+
+// === impl Config ===
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            level: LevelFilter::INFO,
+            json: false,
+            colour: false,
+        }
+    }
+}
+
+/// The level an Agent's `log_level` names. `None` when it names none.
+pub fn level_from_text(text: &str) -> Option<LevelFilter> {
+    Some(match text.to_ascii_lowercase().as_str() {
+        "trace" => LevelFilter::TRACE,
+        "debug" => LevelFilter::DEBUG,
+        "info" => LevelFilter::INFO,
+        "warn" | "warning" => LevelFilter::WARN,
+        "error" | "critical" => LevelFilter::ERROR,
+        "off" => LevelFilter::OFF,
+        _ => return None,
+    })
+}
+
+// === impl Logging ===
+
+impl Logging {
+    /// Starts the log of this process, on standard error.
+    ///
+    /// # Errors
+    /// When its thread cannot be started, or the process already has a log.
+    pub fn start(config: Config) -> anyhow::Result<Self> {
+        let logging = Self::to(io::stderr())?;
+        logging.install(config)?;
+        Ok(logging)
+    }
+
+    fn to(target: impl Write + Send + 'static) -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(QUEUE_LINES);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&dropped);
+        std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || write_lines(&receiver, &seen, target))?;
+        Ok(Self {
+            queue: Queue { sender, dropped },
+        })
+    }
+
+    fn install(&self, config: Config) -> anyhow::Result<()> {
+        let builder = tracing_subscriber::fmt()
+            .with_max_level(config.level)
+            .with_ansi(config.colour)
+            .with_writer(self.queue.clone())
+            // It would print its own troubles to standard error, and panic when that is closed.
+            .log_internal_errors(false);
+        let installed = if config.json {
+            builder.json().flatten_event(true).try_init()
+        } else {
+            builder.try_init()
+        };
+        installed.map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))
+    }
+
+    /// Writes what waits, then `last`. Blocks until that is done, `patience` at most.
+    ///
+    /// Returns whether it was done.
+    pub fn finish(self, last: &str, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        let (done, wait) = sync_channel(1);
+        let mut line = Line::Last(format!("{last}\n").into_bytes(), done);
+        loop {
+            line = match self.queue.sender.try_send(line) {
+                Ok(()) => break,
+                Err(TrySendError::Disconnected(_)) => return false,
+                Err(TrySendError::Full(_)) if Instant::now() >= deadline => return false,
+                Err(TrySendError::Full(line)) => line,
+            };
+            std::thread::sleep(RETRY_INTERVAL);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        wait.recv_timeout(left).is_ok()
+    }
+}
+
+// === impl Queue ===
+
+impl<'a> MakeWriter<'a> for Queue {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// One call is one line: that is how the formatter writes. Never fails, never blocks.
+impl Write for Queue {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.sender.try_send(Line::Text(line.to_vec())).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes lines until the last one. A target that refuses costs lines, not the process.
+fn write_lines(lines: &Receiver<Line>, dropped: &AtomicU64, mut target: impl Write) {
+    for line in lines {
+        let lost = dropped.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            writeln!(
+                target,
+                "{lost} log lines were dropped, standard error was stuck"
+            )
+            .ok();
+        }
+        match line {
+            Line::Text(text) => {
+                target.write_all(&text).ok();
+            }
+            Line::Last(text, done) => {
+                target.write_all(&text).ok();
+                target.flush().ok();
+                done.send(()).ok();
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no panic").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    /// Blocks until its channel is dropped.
+    struct Stuck(Receiver<()>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.recv().ok();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_last_line_comes_last() {
+        let text = Shared::default();
+        let logging = Logging::to(text.clone()).expect("a thread");
+        let mut queue = logging.queue.clone();
+        for number in 0..100 {
+            writeln!(queue, "{number}").expect("never fails");
+        }
+        assert!(logging.finish("ledger: remainder=0", Duration::from_secs(10)));
+        let text = String::from_utf8(text.0.lock().expect("no panic").clone()).expect("utf-8");
+        assert_eq!(text.lines().last(), Some("ledger: remainder=0"));
+        assert!(text.lines().count() > 100);
+    }
+
+    #[test]
+    fn a_closed_target_disturbs_nobody() {
+        let logging = Logging::to(Closed).expect("a thread");
+        let mut queue = logging.queue.clone();
+        writeln!(queue, "lost").expect("never fails");
+        assert!(logging.finish("lost too", Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn a_stuck_target_costs_lines_and_no_time() {
+        let (release, stuck) = sync_channel(0);
+        let logging = Logging::to(Stuck(stuck)).expect("a thread");
+        let mut queue = logging.queue.clone();
+        for number in 0..QUEUE_LINES * 2 {
+            writeln!(queue, "{number}").expect("never fails");
+        }
+        assert!(queue.dropped.load(Ordering::Relaxed) > 0);
+        assert!(!logging.finish("never seen", Duration::from_millis(20)));
+        drop(release);
+    }
+
+    #[test]
+    fn levels_have_the_names_the_agent_gives_them() {
+        assert_eq!(level_from_text("WARNING"), Some(LevelFilter::WARN));
+        assert_eq!(level_from_text("critical"), Some(LevelFilter::ERROR));
+        assert_eq!(level_from_text("loud"), None);
+    }
+}
