@@ -104,9 +104,9 @@ fn a_setting_is_checked_before_any_port_is_bound() {
     // Both are wrong; only the first is found, because nothing is bound before it.
     let ended = Setup::new()
         .with("dogstatsd_port", port)
-        .with("histogram_percentiles", vec!["2.5"])
+        .with("greyhound.bucket_seconds", 0)
         .run_to_end();
-    says(&ended, USAGE, &["histogram_percentiles"]);
+    says(&ended, USAGE, &["greyhound.bucket_seconds"]);
 }
 
 #[test]
