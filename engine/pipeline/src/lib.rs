@@ -39,3 +39,5 @@ pub mod ledger;
 pub mod process;
 
 pub mod flush;
+
+pub mod telemetry;
