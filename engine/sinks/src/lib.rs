@@ -20,6 +20,8 @@
 pub mod config;
 mod escape;
 pub mod fanout;
+#[cfg(test)]
+mod fixtures;
 pub mod http;
 pub mod ndjson;
 pub mod print;

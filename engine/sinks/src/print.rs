@@ -1,10 +1,10 @@
 //! Each flush as a table for people: `greyhound run --print`.
 //!
 //! ```text
-//! 2023-11-14 22:13:30 UTC  3 points
-//!   page.views   counter  12 (1.2/s)                        env:prod
+//! 2023-11-14 22:13:35 UTC  3 points
+//!   page.views   counter  12 (1.2/s)                           env:prod
 //!   queue.depth  gauge    7
-//!   db.time      sketch   n=4 min=1 p50=2 p95=4 max=4 …     env:prod  @web-1
+//!   db.time      sketch   n=4 min=1 p50=2 p95=4 max=4 sum=9  env:prod  @web-1
 //! ```
 //!
 //! Text of clients is escaped and cut, so that nothing a client sends can steer the terminal. When

@@ -35,7 +35,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use greyhound_model::context::Context;
-use greyhound_model::flush::{FlushBatch, FlushCause, HistogramSeries, SketchSeries};
+use greyhound_model::flush::{FlushBatch, HistogramSeries, SketchSeries};
 use greyhound_model::series::{Series, SeriesKind, Suffix};
 use greyhound_model::time::Clock;
 use greyhound_telemetry::Source;
@@ -130,7 +130,12 @@ impl Sink for PrometheusSink {
 
     fn accept(&mut self, batch: &Arc<FlushBatch>) -> Receipt {
         let now = self.shared.now();
-        self.shared.lock().begin(batch, now);
+        {
+            let mut state = self.shared.lock();
+            state.begin(batch, now);
+            // First, so that what has expired gives up its names and its room to this flush.
+            state.expire(&self.shared.plan, now);
+        }
         let mut receipt = Receipt::default();
         let mut refused = Refused::default();
         for chunk in batch.histograms.chunks(SUMMARIES_PER_LOCK) {
@@ -148,9 +153,6 @@ impl Sink for PrometheusSink {
         }
         let unshown = batch.events.len() + batch.service_checks.len();
         receipt.drop_points(Reason::Unsupported, unshown as u64);
-        if batch.cause != FlushCause::Timestamped {
-            self.shared.lock().expire(&self.shared.plan, now);
-        }
         receipt
     }
 }

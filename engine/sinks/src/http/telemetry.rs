@@ -82,6 +82,13 @@ impl Source for HttpTelemetry {
     }
 }
 
+#[cfg(test)]
+impl HttpTelemetry {
+    pub(super) fn open(&self) -> i64 {
+        self.connections.get()
+    }
+}
+
 // === impl Open ===
 
 impl Open {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use greyhound_model::context::Context;
 use greyhound_model::series::Unit;
-use greyhound_telemetry::text::{FamilyType, Format, Writer};
+use greyhound_telemetry::text::{FamilyType, Format, Syntax, Writer};
 
 use super::Shared;
 use super::names::{FamilyKind, Labels};
@@ -109,7 +109,7 @@ impl Scrape {
                 if last.is_none() && last_written.is_none() {
                     pen.write_head(&mut writer, &shared.plan, &view, entry);
                 }
-                pen.write_series(&mut writer, &shared.plan, view.name, entry, *now);
+                pen.write_series(&mut writer, &shared.plan, &view, entry, *now);
                 room -= 1;
                 last_written = Some(&entry.context);
             }
@@ -213,10 +213,11 @@ impl Pen {
         &mut self,
         writer: &mut Writer<'_>,
         plan: &Plan,
-        name: &str,
+        view: &FamilyView<'_>,
         entry: &Entry,
         now: Now,
     ) {
+        let name = view.name;
         self.labels.render(&entry.context, self.own_host.as_deref());
         let created = match &entry.data {
             Data::Gauge { value, .. } => {
@@ -238,7 +239,10 @@ impl Pen {
                 Some(summary.created)
             }
         };
+        // Only OpenMetrics knows these lines, and it does not know them on a gauge.
         if plan.created_lines
+            && writer.format().syntax == Syntax::OpenMetrics
+            && !view.falls
             && let Some(created) = created
         {
             writer.sample(name, "_created", self.labels.iter(), created as f64);

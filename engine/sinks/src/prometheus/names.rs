@@ -52,13 +52,13 @@ impl FamilyKind {
     pub(super) const ENDINGS: [&'static str; 6] =
         ["", "_total", "_sum", "_count", "_bucket", "_created"];
 
-    /// The endings of this kind's samples.
+    /// The endings of this kind's samples and of its `# TYPE` line.
     pub(super) fn endings(self, created_lines: bool) -> impl Iterator<Item = &'static str> {
         let endings: &[&str] = match self {
             Self::Counter => &["_total"],
             Self::Gauge => &[""],
             Self::Summary => &["", "_sum", "_count"],
-            Self::Histogram => &["_bucket", "_sum", "_count"],
+            Self::Histogram => &["", "_bucket", "_sum", "_count"],
         };
         let created = (created_lines && self != Self::Gauge).then_some("_created");
         endings.iter().copied().chain(created)

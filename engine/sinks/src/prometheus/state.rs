@@ -508,6 +508,12 @@ impl State {
         [lines, self.by_context.len(), self.by_name.len()]
     }
 
+    /// Places for series, used and free.
+    #[cfg(test)]
+    pub(super) fn slots(&self) -> usize {
+        self.entries.len()
+    }
+
     fn view(&mut self, id: u32) -> FamilyView<'_> {
         let Self {
             families, entries, ..
