@@ -8,15 +8,12 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 
 use crate::error::SettingsError;
-use crate::file::mapping_off;
-use crate::kind::Kind;
 use crate::layer::Layer;
 use crate::place::Place;
 use crate::report::Report;
 use crate::report::nearest::Nearest;
 use crate::store::{self, Assignment, Store};
 use crate::table;
-use crate::value::Value;
 
 /// The variable that names the settings file.
 pub const CONFIG_FILE: &str = "GREYHOUND_CONFIG";
@@ -65,22 +62,13 @@ pub(crate) fn load(
             if text.is_empty() && !(name.starts_with("GREYHOUND_") && row.kind.takes_empty()) {
                 continue;
             }
-            match row.read_text(text) {
+            let mut asides = Vec::new();
+            let read = row.read_text_leniently(text, &mut asides);
+            for aside in &asides {
+                report.push_aside(row.key, place.clone(), aside);
+            }
+            match read {
                 Ok(value) => {
-                    store.assign(
-                        Assignment {
-                            index,
-                            place,
-                            value,
-                        },
-                        Layer::Environment,
-                    );
-                }
-                Err(mismatch) if row.kind == Kind::MapperProfiles => {
-                    report
-                        .warnings
-                        .push(mapping_off(row.key, place.clone(), &mismatch));
-                    let value = Value::MapperProfiles(Vec::new());
                     store.assign(
                         Assignment {
                             index,

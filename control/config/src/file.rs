@@ -10,15 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Problem, SettingsError};
-use crate::kind::{Kind, read};
+use crate::kind::read;
 use crate::layer::Layer;
 use crate::node::{Body, Mark, Node};
 use crate::place::Place;
+use crate::report::Report;
 use crate::report::nearest::Nearest;
-use crate::report::{Report, Warning};
 use crate::store::{self, Assignment, Store};
 use crate::table::{self, Named};
-use crate::value::Value;
 use crate::yaml;
 
 /// Longest file read.
@@ -205,21 +204,14 @@ impl Walk<'_> {
         if node.body == Body::Null {
             return;
         }
-        match read::value(&row.kind, node) {
+        let mut asides = Vec::new();
+        let read = read::value(&row.kind, node, &mut asides);
+        for aside in &asides {
+            self.report
+                .push_aside(row.key, self.place(aside.mismatch.at), aside);
+        }
+        match read {
             Ok(value) => {
-                let place = self.place(node.at);
-                self.assignments.push(Assignment {
-                    index,
-                    place,
-                    value,
-                });
-            }
-            Err(mismatch) if row.kind == Kind::MapperProfiles => {
-                let place = self.place(mismatch.at);
-                self.report
-                    .warnings
-                    .push(mapping_off(row.key, place, &mismatch));
-                let value = Value::MapperProfiles(Vec::new());
                 let place = self.place(node.at);
                 self.assignments.push(Assignment {
                     index,
@@ -240,18 +232,5 @@ impl Walk<'_> {
             path: Arc::clone(self.path),
             at,
         }
-    }
-}
-
-/// What is said when profiles are put aside.
-pub(crate) fn mapping_off(key: &str, place: Place, mismatch: &read::Mismatch) -> Warning {
-    let message = format!(
-        "mapping is off: found {}, expected {}",
-        mismatch.shown, mismatch.expected
-    );
-    Warning {
-        key: key.to_owned(),
-        place,
-        message,
     }
 }

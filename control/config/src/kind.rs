@@ -62,7 +62,7 @@ pub enum Kind {
     Paths,
     /// `host:port`s.
     Addresses,
-    /// Some of these words.
+    /// Some of these words; others are put aside, as the Agent does.
     Words(&'static [&'static str]),
     /// Numbers from `min` to `max`.
     Numbers {
@@ -71,7 +71,9 @@ pub enum Kind {
         /// Largest accepted.
         max: f64,
     },
-    /// `dogstatsd_mapper_profiles`.
+    /// Numbers from 0 to 1; others are put aside, as the Agent does.
+    Percentiles,
+    /// `dogstatsd_mapper_profiles`; all are put aside when one has a wrong shape.
     MapperProfiles,
     /// `metric_tag_filterlist`.
     TagFilters,
@@ -157,9 +159,14 @@ impl Kind {
             Self::Words(words) => format!("a list of {}", words.join(", ")),
             Self::Numbers { min: f64::MIN, .. } => "a list of numbers".to_owned(),
             Self::Numbers { min, max } => range("a list of numbers", *min, *max, f64::MAX),
-            Self::MapperProfiles => "a list of mapper profiles".to_owned(),
-            Self::TagFilters => "a list of tag filters".to_owned(),
-            Self::Endpoints => "a mapping of URLs to lists of keys".to_owned(),
+            Self::Percentiles => "a list of numbers from 0 to 1".to_owned(),
+            Self::MapperProfiles => {
+                "a list of mapper profiles (JSON in the environment)".to_owned()
+            }
+            Self::TagFilters => "a list of tag filters (JSON in the environment)".to_owned(),
+            Self::Endpoints => {
+                "a mapping of URLs to lists of keys (JSON in the environment)".to_owned()
+            }
         }
     }
 
@@ -188,6 +195,7 @@ impl Kind {
                 | Self::Addresses
                 | Self::Words(_)
                 | Self::Numbers { .. }
+                | Self::Percentiles
         )
     }
 
@@ -198,6 +206,9 @@ impl Kind {
             (Self::Float { min, max }, Value::Float(number)) => (min..=max).contains(&number),
             (Self::Numbers { min, max }, Value::Numbers(numbers)) => {
                 numbers.iter().all(|number| (min..=max).contains(&number))
+            }
+            (Self::Percentiles, Value::Numbers(numbers)) => {
+                numbers.iter().all(|number| (0.0..=1.0).contains(number))
             }
             (Self::Duration { bare, min_seconds }, Value::Duration(span)) => {
                 let fits = match bare {

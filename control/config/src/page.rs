@@ -60,10 +60,9 @@ fn write_row(page: &mut String, row: &Row) -> std::fmt::Result {
         text => format!("`{}`", text.replace('|', "\\|")),
     };
     let live = if row.reloadable { "yes" } else { "" };
-    let effect = if row.applies == Applies::NoEffect {
-        " **no effect**"
-    } else {
-        ""
+    let effect = match row.applies {
+        Applies::NoEffect => "**no effect** · ",
+        Applies::Now => "",
     };
     let usual = row.key.to_ascii_uppercase().replace('.', "_");
     let other_env: Vec<String> = row

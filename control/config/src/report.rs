@@ -5,11 +5,15 @@ pub(crate) mod nearest;
 
 use std::fmt;
 
+use crate::kind::read::Aside;
 use crate::place::Place;
 use crate::report::nearest::Nearest;
 
 /// Unknown names kept; a foreign file may hold any number.
 const UNKNOWN_MAX: usize = 100;
+
+/// Warnings kept; the rest would say the same of further items.
+const WARNINGS_MAX: usize = 100;
 
 /// Notices from loading.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,7 +24,7 @@ pub struct Report {
     pub unknown_further: usize,
     /// Known settings that were set although this version ignores them.
     pub unsupported: Vec<UnsupportedKey>,
-    /// Anything else.
+    /// Anything else; at most 100.
     pub warnings: Vec<Warning>,
 }
 
@@ -68,6 +72,22 @@ impl Report {
             key: key.to_owned(),
             place,
             nearest,
+        });
+    }
+
+    pub(crate) fn push_aside(&mut self, key: &str, place: Place, aside: &Aside) {
+        if self.warnings.len() >= WARNINGS_MAX {
+            return;
+        }
+        let Aside { mismatch, effect } = aside;
+        let message = format!(
+            "{effect}: found {}, expected {}",
+            mismatch.shown, mismatch.expected
+        );
+        self.warnings.push(Warning {
+            key: key.to_owned(),
+            place,
+            message,
         });
     }
 

@@ -89,10 +89,8 @@ pub struct Listen {
     pub socket_owner: Option<String>,
     /// Group name or id to own them.
     pub socket_group: Option<String>,
-    /// Receive buffer to ask for UDP, in bytes; 0 = the system's default.
+    /// Receive buffer to ask for UDP and Unix datagram sockets, in bytes; 0 = the system's default.
     pub udp_receive_buffer_bytes: u64,
-    /// Receive buffer to ask for Unix sockets, in bytes; 0 = the system's default.
-    pub uds_receive_buffer_bytes: u64,
     /// `dogstatsd_buffer_size`: longest datagram or frame, in bytes.
     pub packet_len_bytes_max: usize,
     /// `dogstatsd_eol_required` holds `udp`.
@@ -142,7 +140,7 @@ pub struct Lanes {
     pub workers: usize,
     /// Bind lanes to cores.
     pub pin: bool,
-    /// Packets of a batch.
+    /// Packets of a batch, from 1 to 1024.
     pub batch_packets: usize,
     /// `dogstatsd_queue_size`.
     pub queue_batches: usize,
@@ -289,7 +287,7 @@ pub struct Prometheus {
     pub quantiles: Vec<f64>,
     /// Upper bounds, ascending and without repetition; empty = summaries.
     pub classic_buckets: Vec<f64>,
-    /// Series at most; 0 = no limit.
+    /// Series at most; at least 1.
     pub series_max: u64,
     /// A host label on series of this host too.
     pub own_host_label: bool,

@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use crate::kind::Kind;
-use crate::kind::read;
+use crate::kind::read::{self, Aside, Mismatch};
 use crate::node::Node;
 use crate::value::Value;
 
@@ -190,20 +190,31 @@ impl Row {
         self.kind.is_secret()
     }
 
-    /// Reads its value from the notation of flags and the environment.
-    pub(crate) fn read_text(&self, text: &str) -> Result<Value, read::Mismatch> {
-        let node = if self.kind.is_structured() {
-            match serde_json::from_str(text) {
-                Ok(json) => Node::from_json(json),
-                Err(error) => {
-                    let expected = format!("{}, as JSON ({error})", self.kind.describe());
-                    return Err(read::Mismatch::at(&Node::scalar(text), &expected));
-                }
-            }
-        } else {
-            Node::scalar(text)
+    /// Reads its value from the notation of flags and the environment; nothing is put aside.
+    pub(crate) fn read_text(&self, text: &str) -> Result<Value, Mismatch> {
+        let mut asides = Vec::new();
+        let value = self.read_text_leniently(text, &mut asides)?;
+        match asides.pop() {
+            Some(aside) => Err(aside.mismatch),
+            None => Ok(value),
+        }
+    }
+
+    /// The same; what the Agent goes on without is added to `asides`.
+    pub(crate) fn read_text_leniently(
+        &self,
+        text: &str,
+        asides: &mut Vec<Aside>,
+    ) -> Result<Value, Mismatch> {
+        if !self.kind.is_structured() {
+            return read::value(&self.kind, &Node::scalar(text), asides);
+        }
+        // Text that is not JSON stays text, which no structured kind takes.
+        let node = match serde_json::from_str(text) {
+            Ok(json) => Node::from_json(json),
+            Err(_) => Node::scalar(text),
         };
-        read::value(&self.kind, &node)
+        read::value(&self.kind, &node, asides)
     }
 }
 

@@ -17,8 +17,16 @@ pub(crate) struct Mismatch {
     pub(crate) expected: String,
 }
 
-/// Reads a value of `kind`.
-pub(crate) fn value(kind: &Kind, node: &Node) -> Result<Value, Mismatch> {
+/// A part of a value that the Agent goes on without, and so do we.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Aside {
+    pub(crate) mismatch: Mismatch,
+    /// What going on without it means.
+    pub(crate) effect: &'static str,
+}
+
+/// Reads a value of `kind`. What the Agent goes on without is left out and added to `asides`.
+pub(crate) fn value(kind: &Kind, node: &Node, asides: &mut Vec<Aside>) -> Result<Value, Mismatch> {
     let refuse = || Mismatch::at(node, &kind.describe());
     let text = || scalar(node, &kind.describe());
     let value = match kind {
@@ -62,23 +70,24 @@ pub(crate) fn value(kind: &Kind, node: &Node) -> Result<Value, Mismatch> {
         }
         Kind::Texts | Kind::Paths | Kind::Addresses => Value::List(texts(node, &kind.describe())?),
         Kind::Words(words) => {
-            let items = texts(node, &kind.describe())?;
-            let known = |item: &String| {
-                words
-                    .iter()
-                    .find(|word| word.eq_ignore_ascii_case(item))
-                    .map(|w| (*w).to_owned())
-            };
-            Value::List(
-                items
-                    .iter()
-                    .map(known)
-                    .collect::<Option<_>>()
-                    .ok_or_else(|| {
-                        let wrong = items.iter().find(|item| known(item).is_none());
-                        Mismatch::text(node.at, wrong.map_or("", String::as_str), &kind.describe())
-                    })?,
-            )
+            let mut taken = Vec::new();
+            for item in texts(node, &kind.describe())? {
+                match words.iter().find(|word| word.eq_ignore_ascii_case(&item)) {
+                    Some(word) => taken.push((*word).to_owned()),
+                    None => asides.push(Aside::skipped(node.at, &item, kind)),
+                }
+            }
+            Value::List(taken)
+        }
+        Kind::Percentiles => {
+            let mut taken = Vec::new();
+            for item in texts(node, &kind.describe())? {
+                match number::float(&item).filter(|share| (0.0..=1.0).contains(share)) {
+                    Some(share) => taken.push(share),
+                    None => asides.push(Aside::skipped(node.at, &item, kind)),
+                }
+            }
+            Value::Numbers(taken)
         }
         Kind::Numbers { .. } => {
             let items = texts(node, &kind.describe())?;
@@ -87,7 +96,16 @@ pub(crate) fn value(kind: &Kind, node: &Node) -> Result<Value, Mismatch> {
             });
             Value::Numbers(numbers.collect::<Result<_, _>>()?)
         }
-        Kind::MapperProfiles => Value::MapperProfiles(mapper::profiles(node)?),
+        Kind::MapperProfiles => Value::MapperProfiles(match mapper::profiles(node) {
+            Ok(profiles) => profiles,
+            Err(mismatch) => {
+                asides.push(Aside {
+                    mismatch,
+                    effect: "mapping is off",
+                });
+                Vec::new()
+            }
+        }),
         Kind::TagFilters => Value::TagFilters(tag_filter::rules(node)?),
         Kind::Endpoints => Value::Endpoints(endpoints(node)?),
     };
@@ -199,6 +217,18 @@ impl Mismatch {
             at: field.at,
             shown: format!("the field {}", crate::node::shown_text(&field.key)),
             expected: expected.to_owned(),
+        }
+    }
+}
+
+// === impl Aside ===
+
+impl Aside {
+    fn skipped(at: Mark, item: &str, kind: &Kind) -> Self {
+        let mismatch = Mismatch::text(at, item, &kind.describe());
+        Self {
+            mismatch,
+            effect: "an item is skipped",
         }
     }
 }

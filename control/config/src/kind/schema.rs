@@ -11,8 +11,8 @@ const DURATION: &str = r"^\s*\+?(([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m
 const SIZE: &str = r"^\s*\+?[0-9][0-9_]*([kKmMgGtT]([iI]?[bB])?|[bB])?\s*$";
 const ADDRESS: &str = r"^\s*(\[[0-9a-fA-F:.]+(%[^\]]+)?\]|[^\s:/\[\]]*):[0-9]{1,5}\s*$";
 
-/// What a file may write for `kind`. Sound but not complete: what it refuses is refused when
-/// loading too, and a few wrong values pass it, such as `70000` in quotes for a port.
+/// What a file may write for `kind`. What it refuses is refused or put aside when loading too; a few
+/// wrong values pass it, such as `70000` in quotes for a port.
 pub(crate) fn of(kind: &Kind) -> Json {
     match kind {
         Kind::Bool => json!({"anyOf": [
@@ -55,6 +55,7 @@ pub(crate) fn of(kind: &Kind) -> Json {
         Kind::Addresses => list(&json!({"type": "string", "pattern": ADDRESS})),
         Kind::Words(words) => list(&json!({"type": "string", "pattern": words_pattern(words)})),
         Kind::Numbers { min, max } => list(&number(*min, *max)),
+        Kind::Percentiles => list(&number(0.0, 1.0)),
         Kind::MapperProfiles => mapper_profiles(),
         Kind::TagFilters => json!({"type": ["array", "null"], "items": {
             "type": "object",

@@ -11,6 +11,9 @@ use crate::settings::{
 use crate::store::{Resolved, Store};
 use crate::value::{Port, Value};
 
+/// More in one call gain nothing, and the Agent's setting has no bound of its own.
+const BATCH_PACKETS_MAX: usize = 1024;
+
 /// Typed access to a store; remembers what was asked in tests.
 struct Reader<'s> {
     store: &'s Store,
@@ -86,7 +89,7 @@ impl<'s> Reader<'s> {
 
     fn listen(&self, report: &mut Report) -> Listen {
         let so_rcvbuf = self.size("dogstatsd_so_rcvbuf");
-        let own_rcvbuf = self.size("greyhound.udp.receive_buffer");
+        let own_rcvbuf = self.size("greyhound.receive_buffer");
         let eol_required = self.list("dogstatsd_eol_required");
         let requires_eol = |listener: &str| eol_required.iter().any(|word| word == listener);
         let port = match self.value("dogstatsd_port") {
@@ -116,7 +119,6 @@ impl<'s> Reader<'s> {
             } else {
                 so_rcvbuf
             },
-            uds_receive_buffer_bytes: so_rcvbuf,
             packet_len_bytes_max: usize::try_from(self.size("dogstatsd_buffer_size"))
                 .expect("the table bounds it to a megabyte"),
             eol_required_udp: requires_eol("udp"),
@@ -177,8 +179,9 @@ impl<'s> Reader<'s> {
             workers: self.int("greyhound.worker_lanes"),
             pin: self.bool("greyhound.pin_lanes"),
             batch_packets: self
-                .explicit("dogstatsd_packet_buffer_size", Self::int)
-                .unwrap_or_else(|| self.int("greyhound.batch_packets")),
+                .explicit("dogstatsd_packet_buffer_size", Self::int::<usize>)
+                .unwrap_or_else(|| self.int("greyhound.batch_packets"))
+                .min(BATCH_PACKETS_MAX),
             queue_batches: self.int("dogstatsd_queue_size"),
             coalesce: self.span("greyhound.coalesce_microseconds"),
         }

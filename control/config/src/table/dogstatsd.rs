@@ -73,18 +73,18 @@ pub(super) const LISTENING: &[Row] = &[
         "dogstatsd_so_rcvbuf",
         Kind::BYTES,
         "0",
-        "Kernel receive buffer of UDP and Unix sockets; 0 = greyhound.udp.receive_buffer for UDP, the system's default for Unix sockets",
+        "Kernel receive buffer of UDP and Unix datagram sockets; 0 = greyhound.receive_buffer",
     ),
     Row::new(
         "dogstatsd_eol_required",
         Kind::Words(&["udp", "uds", "named_pipe"]),
         "",
-        "Listeners on which a last line without a newline is dropped",
+        "Listeners on which a last line without a newline is dropped; other words are skipped with a warning",
     ),
     Row::new(
         "dogstatsd_buffer_size",
         Kind::Size {
-            min: 64,
+            min: 1,
             max: 1 << 20,
         },
         "8192",
@@ -97,7 +97,7 @@ pub(super) const LISTENING: &[Row] = &[
             max: 1 << 20,
         },
         "32",
-        "Packets in a batch; unless it is set greyhound.batch_packets decides",
+        "Packets in a batch, of which at most 1024 are taken; unless it is set greyhound.batch_packets decides",
     ),
     Row::new(
         "dogstatsd_packet_buffer_flush_timeout",
@@ -402,13 +402,13 @@ pub(super) const NAMES: &[Row] = &[
         "histogram_aggregates",
         Kind::Words(AGGREGATES),
         "max median avg count",
-        "What a histogram or timing is flushed as",
+        "What a histogram or timing is flushed as; other words are skipped with a warning",
     ),
     Row::new(
         "histogram_percentiles",
-        Kind::Numbers { min: 0.0, max: 1.0 },
+        Kind::Percentiles,
         "0.95",
-        "Percentiles a histogram or timing is flushed as",
+        "Percentiles a histogram or timing is flushed as; others are skipped with a warning",
     ),
     Row::new(
         "histogram_copy_to_distribution",

@@ -83,10 +83,10 @@ pub(super) const LISTENERS: &[Row] = &[
         "UDP addresses beside the one of dogstatsd_port, host:port or [v6]:port",
     ),
     Row::new(
-        "greyhound.udp.receive_buffer",
+        "greyhound.receive_buffer",
         Kind::BYTES,
         "16MiB",
-        "Kernel receive buffer asked for UDP while dogstatsd_so_rcvbuf is 0; 0 = the system's default",
+        "Kernel receive buffer asked for UDP and Unix datagram sockets while dogstatsd_so_rcvbuf is 0; 0 = the system's default",
     ),
     Row::new(
         "greyhound.uds.sockets",
@@ -146,7 +146,7 @@ pub(super) const LIMITS: &[Row] = &[
         "greyhound.limits.contexts_per_origin",
         LIMIT,
         "0",
-        "Contexts of one origin; 0 = no limit",
+        "Contexts of one origin in one lane; new ones above are refused and counted; 0 = no limit",
     ),
     Row::new(
         "greyhound.limits.tags_per_metric",
@@ -176,7 +176,7 @@ pub(super) const LIMITS: &[Row] = &[
         "greyhound.limits.events",
         LIMIT,
         "10000",
-        "Events and service checks that wait for a flush, per lane; more are refused and counted; 0 = no limit",
+        "Events and service checks that wait for a flush in one lane; more are refused and counted; 0 = no limit",
     ),
 ];
 
@@ -224,11 +224,11 @@ pub(super) const OUTPUTS: &[Row] = &[
     Row::new(
         "greyhound.prometheus.series",
         Kind::Int {
-            min: 0,
+            min: 1,
             max: 1 << 40,
         },
         "1000000",
-        "Series exposed at most; the newest are refused and counted; 0 = no limit",
+        "Series exposed at most; the newest are refused and counted",
     ),
     Row::new(
         "greyhound.prometheus.own_host_label",
