@@ -57,6 +57,8 @@ pub fn write_unescaped(text: &[u8], out: &mut Vec<u8>) {
 // === impl Event ===
 
 impl<'a> Event<'a> {
+    /// Out of line: metrics must not pay for its registers.
+    #[inline(never)]
     pub(crate) fn parse(line: &'a [u8], options: Options) -> Result<Self, ParseError> {
         let colon = memchr(b':', line)
             .ok_or_else(|| ParseError::new(ParseErrorKind::EventFormat, line.len()))?;

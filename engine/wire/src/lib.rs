@@ -57,6 +57,7 @@ mod message;
 mod metric;
 pub mod number;
 mod origin;
+mod scan;
 mod service_check;
 pub mod tags;
 mod value;

@@ -2,7 +2,7 @@
 
 use crate::error::ParseError;
 use crate::event::Event;
-use crate::metric::Metric;
+use crate::metric::{self, Metric};
 use crate::service_check::ServiceCheck;
 
 /// What is read beside the plain grammar.
@@ -44,7 +44,7 @@ pub enum MessageKind {
 #[inline]
 pub fn parse(line: &[u8], options: Options) -> Result<Message<'_>, ParseError> {
     match MessageKind::of(line) {
-        MessageKind::Metric => Metric::parse(line, options).map(Message::Metric),
+        MessageKind::Metric => metric::parse(line, options),
         MessageKind::Event => Event::parse(line, options).map(Message::Event),
         MessageKind::ServiceCheck => ServiceCheck::parse(line, options).map(Message::ServiceCheck),
     }

@@ -20,6 +20,8 @@
 
 mod careful;
 
+use std::hint::select_unpredictable;
+
 /// Powers of ten up to the longest fraction or run of digits [`plain`] takes. All exact.
 const POWERS_OF_TEN: [f64; 20] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
@@ -36,6 +38,8 @@ const EIGHT_DIGIT_POWERS: [u64; 9] = [
     10_000_000,
     100_000_000,
 ];
+/// What makes digits out of the numbers 0 to 9, in every byte.
+const DIGIT_ZEROS: u64 = 0x3030_3030_3030_3030;
 /// Every integer up to here is a double.
 const EXACT_MAX: u64 = 1 << 53;
 /// Digits that always fit 64 bits.
@@ -102,17 +106,60 @@ pub(crate) fn parse_unusual(text: &[u8]) -> Result<f64, usize> {
 /// `1e5`, is seen by that.
 ///
 /// `None` when there is no digit or too many for an exact result.
-#[inline]
+#[inline(always)]
 pub(crate) fn plain(text: &[u8]) -> Option<(f64, usize)> {
-    let negative = text.first() == Some(&b'-');
-    let mut at = usize::from(negative);
-    let (mut mantissa, mut count) = digits(text, at);
+    let sign_len = usize::from(text.first() == Some(&b'-'));
+    let rest = &text[sign_len..];
+    let (value, len) = match rest.first_chunk::<8>() {
+        Some(word) => match plain_word(u64::from_le_bytes(*word)) {
+            (_, 8) => plain_long(rest)?,
+            (_, 0) => return None,
+            (value, len) => (value, len),
+        },
+        None => plain_long(rest)?,
+    };
+    let value = if sign_len == 0 { value } else { -value };
+    Some((value, sign_len + len))
+}
+
+/// The number at the start of eight bytes and its length: 8 when it may go on behind them, 0 when
+/// there is none. The first byte of the text is the lowest of `word`.
+///
+/// Whether there is a dot, and where, is as good as random to the processor, so nothing here
+/// branches on it: the dot is found like any other byte that is no digit, taken out, and the digits
+/// behind it move up.
+#[inline]
+fn plain_word(word: u64) -> (f64, usize) {
+    let digits = word ^ DIGIT_ZEROS;
+    let others = above_nine(digits);
+    let first = others.trailing_zeros() / 8;
+    let behind = others & others.wrapping_sub(1);
+    let second = behind.trailing_zeros() / 8;
+    // The byte at `first`. When there is none this is the first byte, a digit.
+    let stop = (word >> (8 * (first & 7))) & 0xFF;
+    let has_dot = stop == u64::from(b'.');
+
+    let before_dot = (1u64 << (8 * (first & 7))) - 1;
+    let closed = (digits & before_dot) | ((digits >> 8) & !before_dot);
+    let digits = select_unpredictable(has_dot, closed, digits);
+    let len = select_unpredictable(has_dot, second, first);
+    let fraction = select_unpredictable(has_dot, second.wrapping_sub(first + 1), 0);
+    let count = len.wrapping_sub(u32::from(has_dot)) & 15;
+    let value = join_digits(digits, count) as f64 / POWERS_OF_TEN[(fraction & 15) as usize];
+    let len = select_unpredictable(count == 0, 0, len);
+    (value, len as usize)
+}
+
+/// [`plain`] for more than seven digits, or at the very end of a line. No sign.
+#[inline(never)]
+fn plain_long(text: &[u8]) -> Option<(f64, usize)> {
+    let (mut mantissa, mut count) = digits(text, 0);
     if count == 8 {
-        let (more, len) = digits(text, at + 8);
+        let (more, len) = digits(text, 8);
         mantissa = append(mantissa, more, len);
         count += len;
     }
-    at += count;
+    let mut at = count;
     let mut fraction = 0;
     if text.get(at) == Some(&b'.') {
         at += 1;
@@ -130,11 +177,7 @@ pub(crate) fn plain(text: &[u8]) -> Option<(f64, usize)> {
     if digit_count == 0 || digit_count > DIGITS_MAX || mantissa > EXACT_MAX {
         return None;
     }
-    let mut value = mantissa as f64;
-    if fraction > 0 {
-        value /= POWERS_OF_TEN[fraction];
-    }
-    Some((if negative { -value } else { value }, at))
+    Some((mantissa as f64 / POWERS_OF_TEN[fraction], at))
 }
 
 /// Puts `len` digits behind a number. Wraps; the caller looks at how many digits there are in all.
@@ -170,21 +213,29 @@ fn digits(text: &[u8], at: usize) -> (u64, usize) {
 
 /// The leading digits among eight bytes, without a branch. The first byte of the text is the lowest
 /// of `word`.
-///
-/// 1. After the exclusive or, a digit is a byte from 0 to 9, anything else is more. Adding 0x76 sets
-///    the top bit of every byte above 9. A carry can only spoil bytes behind the first such byte.
-/// 2. Shifting left by the bytes that are no digits puts the last digit into the top byte and zeros
-///    in front.
-/// 3. Neighbours are joined to pairs, pairs to fours, fours to eight: three multiplications.
 #[inline]
 fn digits_of_word(word: u64) -> (u64, usize) {
-    let word = word ^ 0x3030_3030_3030_3030;
-    let above = (word.wrapping_add(0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080;
-    let len = (above.trailing_zeros() / 8) as usize;
+    let digits = word ^ DIGIT_ZEROS;
+    let len = above_nine(digits).trailing_zeros() / 8;
+    (join_digits(digits, len), len as usize)
+}
+
+/// Sets the top bit of every byte that is more than 9, and nothing else.
+#[inline]
+fn above_nine(bytes: u64) -> u64 {
+    (((bytes & 0x7F7F_7F7F_7F7F_7F7F) + 0x7676_7676_7676_7676) | bytes) & 0x8080_8080_8080_8080
+}
+
+/// The number that the lowest `len` bytes make, each a digit from 0 to 9, the lowest byte first.
+///
+/// Shifting left by the bytes that are not wanted puts zeros in front. Then neighbours are joined
+/// to pairs, pairs to fours, fours to eight: three multiplications.
+#[inline]
+fn join_digits(digits: u64, len: u32) -> u64 {
     // For no digit the shift would be 64, which is why it is done in two steps.
-    let word = (word << (4 * (8 - len))) << (4 * (8 - len));
+    let half = 4 * (8 - len.min(8));
+    let word = digits << half << half;
     let pairs = word.wrapping_mul(10).wrapping_add(word >> 8) & 0x00FF_00FF_00FF_00FF;
     let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_FFFF_0000_FFFF;
-    let eight = fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xFFFF_FFFF;
-    (eight, len)
+    fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xFFFF_FFFF
 }

@@ -37,6 +37,8 @@ const PREFIX_LEN: usize = b"_sc|".len();
 // === impl ServiceCheck ===
 
 impl<'a> ServiceCheck<'a> {
+    /// Out of line: metrics must not pay for its registers.
+    #[inline(never)]
     pub(crate) fn parse(line: &'a [u8], options: Options) -> Result<Self, ParseError> {
         if line.len() < PREFIX_LEN || memchr_iter(b'|', line).take(2).count() < 2 {
             return Err(ParseError::new(

@@ -3,7 +3,7 @@
 //! A metric's tags are mostly looked at as one text, the key of an already known context. Splitting
 //! and taking out the special ones is for contexts that are new.
 
-use memchr::memchr;
+use crate::scan::find;
 
 const HOST: &[u8] = b"host:";
 const INTERNAL: &[u8] = b"dd.internal.";
@@ -102,7 +102,7 @@ impl<'a> Iterator for TagIter<'a> {
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
         let rest = self.rest?;
-        let (tag, rest) = match memchr(b',', rest) {
+        let (tag, rest) = match find(b',', rest) {
             Some(comma) => (&rest[..comma], Some(&rest[comma + 1..])),
             None => (rest, None),
         };
