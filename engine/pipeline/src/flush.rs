@@ -11,6 +11,7 @@
 //! context is hashed again at every flush. Counters add up, sets unite, sketches merge, histograms
 //! are put end to end, gauges keep the value that came last.
 
+pub mod clients;
 mod contexts;
 mod emit;
 mod histogram;
@@ -32,6 +33,7 @@ use crate::context::hash::Seed;
 use crate::process::{LaneFlush, Timestamped};
 use crate::rules::Rules;
 
+use clients::ClientReports;
 use contexts::Contexts;
 use emit::Emitter;
 use merge::Merged;
@@ -58,6 +60,32 @@ counters! {
         filtered_points,
         /// Contexts known over all lanes, silent counters included.
         contexts,
+        /// Samples that clients say they made (`datadog.dogstatsd.client.metrics`).
+        client_metrics,
+        /// Events that clients say they made.
+        client_events,
+        /// Service checks that clients say they made.
+        client_service_checks,
+        /// Samples that clients dropped before sending.
+        client_metric_dropped_on_receive,
+        /// Packets that clients say they sent.
+        client_packets_sent,
+        /// Packets that clients could not send.
+        client_packets_dropped,
+        /// Of those, because the client's own queue was full.
+        client_packets_dropped_queue,
+        /// Of those, because the socket refused.
+        client_packets_dropped_writer,
+        /// Bytes that clients say they sent.
+        client_bytes_sent,
+        /// Bytes that clients could not send.
+        client_bytes_dropped,
+        /// Of those, because the client's own queue was full.
+        client_bytes_dropped_queue,
+        /// Of those, because the socket refused.
+        client_bytes_dropped_writer,
+        /// Contexts that clients aggregated before sending.
+        client_aggregated_context,
         /// Microseconds the latest flush took to merge and emit.
         duration_microseconds,
     }
@@ -71,6 +99,7 @@ pub struct Flusher {
     hostname: Arc<[u8]>,
     histogram_summaries: bool,
     contexts: Contexts,
+    clients: ClientReports,
     last_cutoff: i64,
     notices: Notices,
     tally: FlushTally,
@@ -98,6 +127,7 @@ impl Flusher {
             hostname,
             histogram_summaries,
             contexts: Contexts::new(lanes, seed),
+            clients: ClientReports::default(),
             last_cutoff: i64::MIN,
             notices: Notices::default(),
             tally: FlushTally::default(),
@@ -126,8 +156,8 @@ impl Flusher {
         let mut by_start: BTreeMap<i64, LaneBuckets> = BTreeMap::new();
         let mut expired = Vec::with_capacity(lanes.len());
         for mut flush in lanes {
-            self.contexts
-                .meet(flush.lane, std::mem::take(&mut flush.created));
+            let created = std::mem::take(&mut flush.created);
+            self.contexts.meet(flush.lane, created, &mut self.clients);
             for bucket in std::mem::take(&mut flush.buckets) {
                 by_start
                     .entry(bucket.start)
@@ -235,6 +265,7 @@ impl Flusher {
             for (lane, bucket) in buckets {
                 merged.add(lane, bucket, &mut self.contexts);
             }
+            self.clients.add(&merged, &mut self.contexts);
             self.contexts.zero_fill(start, expiry, false, &mut merged);
             emitter.bucket(start, merged, &self.contexts, batch);
         }
@@ -276,6 +307,21 @@ impl Flusher {
         tally.events += batch.events.len() as u64;
         tally.service_checks += batch.service_checks.len() as u64;
         tally.contexts = self.contexts.len() as u64;
+        [
+            tally.client_metrics,
+            tally.client_events,
+            tally.client_service_checks,
+            tally.client_metric_dropped_on_receive,
+            tally.client_packets_sent,
+            tally.client_packets_dropped,
+            tally.client_packets_dropped_queue,
+            tally.client_packets_dropped_writer,
+            tally.client_bytes_sent,
+            tally.client_bytes_dropped,
+            tally.client_bytes_dropped_queue,
+            tally.client_bytes_dropped_writer,
+            tally.client_aggregated_context,
+        ] = self.clients.totals();
         self.cells.store(tally);
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use greyhound_telemetry::{Desc, Kind, Snapshot, Source};
 
 use crate::flush::FlushCells;
+use crate::flush::clients::REPORTED;
 use crate::ledger::{Ledger, ListenerId, ListenerInfo, Tally, Transport};
 
 /// Reads the ledger for [`Registry`](greyhound_telemetry::Registry).
@@ -23,7 +24,13 @@ const fn counter(
     labels: &'static [&'static str],
     help: &'static str,
 ) -> Desc {
-    Desc { name, kind: Kind::Counter, unit, help, labels }
+    Desc {
+        name,
+        kind: Kind::Counter,
+        unit,
+        help,
+        labels,
+    }
 }
 
 const fn gauge(
@@ -32,7 +39,13 @@ const fn gauge(
     labels: &'static [&'static str],
     help: &'static str,
 ) -> Desc {
-    Desc { name, kind: Kind::Gauge, unit, help, labels }
+    Desc {
+        name,
+        kind: Kind::Gauge,
+        unit,
+        help,
+        labels,
+    }
 }
 
 const UDP: &[&str] = &["state"];
@@ -41,18 +54,30 @@ const UDS_BYTES: &[&str] = &["listener_id", "transport"];
 const LISTENER: &[&str] = &["listener_id", "address", "outcome", "reason"];
 const LANE: &[&str] = &["shard"];
 
-static UDP_PACKETS: Desc =
-    counter("dogstatsd.udp_packets", "datagrams", UDP, "UDP datagrams read; error: truncated ones.");
-static UDP_BYTES: Desc =
-    counter("dogstatsd.udp_packets_bytes", "bytes", &[], "Bytes of UDP datagrams read.");
+static UDP_PACKETS: Desc = counter(
+    "dogstatsd.udp_packets",
+    "datagrams",
+    UDP,
+    "UDP datagrams read; error: truncated ones.",
+);
+static UDP_BYTES: Desc = counter(
+    "dogstatsd.udp_packets_bytes",
+    "bytes",
+    &[],
+    "Bytes of UDP datagrams read.",
+);
 static UDS_PACKETS: Desc = counter(
     "dogstatsd.uds_packets",
     "datagrams",
     UDS,
     "Datagrams or frames read from Unix sockets; error: truncated or broken ones.",
 );
-static UDS_BYTES_DESC: Desc =
-    counter("dogstatsd.uds_packets_bytes", "bytes", UDS_BYTES, "Bytes read from Unix sockets.");
+static UDS_BYTES_DESC: Desc = counter(
+    "dogstatsd.uds_packets_bytes",
+    "bytes",
+    UDS_BYTES,
+    "Bytes read from Unix sockets.",
+);
 static PROCESSED: Desc = counter(
     "dogstatsd.processed",
     "items",
@@ -89,8 +114,12 @@ static BUCKETS: Desc = gauge(
     LANE,
     "Open buckets, by lane.",
 );
-static CONTEXTS: Desc =
-    gauge("aggregator.dogstatsd_contexts", "contexts", LANE, "Contexts known, by lane.");
+static CONTEXTS: Desc = gauge(
+    "aggregator.dogstatsd_contexts",
+    "contexts",
+    LANE,
+    "Contexts known, by lane.",
+);
 static TIMESTAMPED: Desc = counter(
     "no_aggregation.processed",
     "samples",
@@ -145,10 +174,18 @@ static SPELLINGS: Desc = gauge(
     LANE,
     "Raw names and tags as sent that a lane remembers.",
 );
-static MEMORY: Desc =
-    gauge("greyhound.lane.memory", "bytes", LANE, "Bytes of a lane's contexts and open buckets.");
-static CONTEXTS_CREATED: Desc =
-    counter("greyhound.lane.contexts_created", "contexts", LANE, "Contexts made since the start.");
+static MEMORY: Desc = gauge(
+    "greyhound.lane.memory",
+    "bytes",
+    LANE,
+    "Bytes of a lane's contexts and open buckets.",
+);
+static CONTEXTS_CREATED: Desc = counter(
+    "greyhound.lane.contexts_created",
+    "contexts",
+    LANE,
+    "Contexts made since the start.",
+);
 static CONTEXTS_EXPIRED: Desc = counter(
     "greyhound.lane.contexts_expired",
     "contexts",
@@ -187,7 +224,14 @@ static FLUSH_FILTERED: Desc = counter(
     "Points of histogram aggregates dropped by the name filter list.",
 );
 
-static DESCRIPTORS: [Desc; 29] = [
+static CLIENTS: Desc = counter(
+    "greyhound.clients.reported",
+    "items",
+    &["what"],
+    "What clients say they sent or dropped, by their own telemetry; set it against what arrived.",
+);
+
+static DESCRIPTORS: [Desc; 30] = [
     UDP_PACKETS,
     UDP_BYTES,
     UDS_PACKETS,
@@ -217,6 +261,7 @@ static DESCRIPTORS: [Desc; 29] = [
     FLUSH_DURATION,
     FLUSH_CONTEXTS,
     FLUSH_FILTERED,
+    CLIENTS,
 ];
 
 // === impl PipelineTelemetry ===
@@ -280,7 +325,12 @@ fn packets(info: &ListenerInfo, tally: &Tally, out: &mut Snapshot) {
         Transport::Unixgram | Transport::UnixStream => {
             push(out, &UDS_PACKETS, &[&info.id, transport, "ok"], ok);
             push(out, &UDS_PACKETS, &[&info.id, transport, "error"], errors);
-            push(out, &UDS_BYTES_DESC, &[&info.id, transport], tally.bytes_read);
+            push(
+                out,
+                &UDS_BYTES_DESC,
+                &[&info.id, transport],
+                tally.bytes_read,
+            );
         }
     }
 }
@@ -288,20 +338,55 @@ fn packets(info: &ListenerInfo, tally: &Tally, out: &mut Snapshot) {
 /// Where a listener's input went.
 fn ledger(info: &ListenerInfo, tally: &Tally, out: &mut Snapshot) {
     let (id, address) = (info.id.as_str(), info.address.as_str());
-    push(out, &LEDGER_DATAGRAMS, &[id, address, "parsed", ""], tally.datagrams_parsed);
+    push(
+        out,
+        &LEDGER_DATAGRAMS,
+        &[id, address, "parsed", ""],
+        tally.datagrams_parsed,
+    );
     for (reason, count) in tally.datagram_drops() {
-        push(out, &LEDGER_DATAGRAMS, &[id, address, "dropped", reason], count);
+        push(
+            out,
+            &LEDGER_DATAGRAMS,
+            &[id, address, "dropped", reason],
+            count,
+        );
     }
     let understood = tally.metrics + tally.events + tally.service_checks;
-    push(out, &LEDGER_MESSAGES, &[id, address, "understood", ""], understood);
+    push(
+        out,
+        &LEDGER_MESSAGES,
+        &[id, address, "understood", ""],
+        understood,
+    );
     for (class, count) in tally.rejected() {
-        push(out, &LEDGER_MESSAGES, &[id, address, "rejected", class.as_str()], count);
+        push(
+            out,
+            &LEDGER_MESSAGES,
+            &[id, address, "rejected", class.as_str()],
+            count,
+        );
     }
     let unterminated = tally.unterminated;
-    push(out, &LEDGER_MESSAGES, &[id, address, "rejected", "unterminated"], unterminated);
+    push(
+        out,
+        &LEDGER_MESSAGES,
+        &[id, address, "rejected", "unterminated"],
+        unterminated,
+    );
     let aggregated = tally.samples_aggregated + tally.items_collected;
-    push(out, &LEDGER_ITEMS, &[id, address, "aggregated", ""], aggregated);
-    push(out, &LEDGER_ITEMS, &[id, address, "timestamped", ""], tally.samples_timestamped);
+    push(
+        out,
+        &LEDGER_ITEMS,
+        &[id, address, "aggregated", ""],
+        aggregated,
+    );
+    push(
+        out,
+        &LEDGER_ITEMS,
+        &[id, address, "timestamped", ""],
+        tally.samples_timestamped,
+    );
     for (reason, count) in tally.item_drops() {
         push(out, &LEDGER_ITEMS, &[id, address, "dropped", reason], count);
     }
@@ -323,8 +408,18 @@ fn messages(total: &Tally, out: &mut Snapshot) {
     push(out, &PROCESSED, &["metrics", "error", ""], errors("metric"));
     push(out, &PROCESSED, &["events", "ok", ""], total.events);
     push(out, &PROCESSED, &["events", "error", ""], errors("event"));
-    push(out, &PROCESSED, &["service_checks", "ok", ""], total.service_checks);
-    push(out, &PROCESSED, &["service_checks", "error", ""], errors("service_check"));
+    push(
+        out,
+        &PROCESSED,
+        &["service_checks", "ok", ""],
+        total.service_checks,
+    );
+    push(
+        out,
+        &PROCESSED,
+        &["service_checks", "error", ""],
+        errors("service_check"),
+    );
     for (kind, count) in [
         ("gauge", total.kind_gauge),
         ("counter", total.kind_counter),
@@ -337,7 +432,12 @@ fn messages(total: &Tally, out: &mut Snapshot) {
     }
     push(out, &FILTERED, &[], total.filtered_messages);
     push(out, &TIMESTAMPED, &["ok"], total.samples_timestamped);
-    push(out, &TIMESTAMPED, &["unsupported_type"], total.timestamped_unsupported);
+    push(
+        out,
+        &TIMESTAMPED,
+        &["unsupported_type"],
+        total.timestamped_unsupported,
+    );
     push(out, &RATES_CLAMPED, &[], total.rate_clamped);
     push(out, &TYPE_CLASHES, &[], total.type_clashes);
 }
@@ -349,9 +449,19 @@ fn lanes(lane: usize, ledger: &Ledger, out: &mut Snapshot) {
     for cells in ledger.cells(lane) {
         total.add(&cells.load());
     }
-    push(out, &AGGREGATED, &[shard, "dogstatsd_metrics"], total.samples_aggregated);
+    push(
+        out,
+        &AGGREGATED,
+        &[shard, "dogstatsd_metrics"],
+        total.samples_aggregated,
+    );
     // Events and checks share one counter of what was kept.
-    push(out, &AGGREGATED, &[shard, "events_and_service_checks"], total.items_collected);
+    push(
+        out,
+        &AGGREGATED,
+        &[shard, "events_and_service_checks"],
+        total.items_collected,
+    );
     let tally = ledger.lane(lane);
     push(out, &BUCKETS, &[shard], tally.buckets);
     push(out, &CONTEXTS, &[shard], tally.contexts);
@@ -371,11 +481,39 @@ fn flush(cells: &FlushCells, out: &mut Snapshot) {
     push(out, &FLUSHED, &["series", "error"], tally.not_finite_points);
     push(out, &FLUSHED, &["sketches", "ok"], tally.sketch_points);
     push(out, &FLUSHED, &["events", "ok"], tally.events);
-    push(out, &FLUSHED, &["service_checks", "ok"], tally.service_checks);
-    push(out, &FLUSHED, &["no_aggregation", "ok"], tally.timestamped_points);
+    push(
+        out,
+        &FLUSHED,
+        &["service_checks", "ok"],
+        tally.service_checks,
+    );
+    push(
+        out,
+        &FLUSHED,
+        &["no_aggregation", "ok"],
+        tally.timestamped_points,
+    );
     push(out, &FLUSH_DURATION, &[], tally.duration_microseconds);
     push(out, &FLUSH_CONTEXTS, &[], tally.contexts);
     push(out, &FLUSH_FILTERED, &[], tally.filtered_points);
+    let reported = [
+        tally.client_metrics,
+        tally.client_events,
+        tally.client_service_checks,
+        tally.client_metric_dropped_on_receive,
+        tally.client_packets_sent,
+        tally.client_packets_dropped,
+        tally.client_packets_dropped_queue,
+        tally.client_packets_dropped_writer,
+        tally.client_bytes_sent,
+        tally.client_bytes_dropped,
+        tally.client_bytes_dropped_queue,
+        tally.client_bytes_dropped_writer,
+        tally.client_aggregated_context,
+    ];
+    for (what, count) in REPORTED.into_iter().zip(reported) {
+        push(out, &CLIENTS, &[what], count);
+    }
 }
 
 #[cfg(test)]
@@ -391,24 +529,32 @@ mod tests {
             transport,
             eol_required: false,
         };
-        let listeners =
-            vec![info(Transport::Udp, "udp"), info(Transport::Unixgram, "uds-unixgram")];
+        let listeners = vec![
+            info(Transport::Udp, "udp"),
+            info(Transport::Unixgram, "uds-unixgram"),
+        ];
         let ledger = Arc::new(Ledger::new(listeners, 2));
-        let mut tally = Tally::default();
-        tally.datagrams_read = 3;
-        tally.datagrams_parsed = 2;
-        tally.truncated = 1;
+        let tally =
+            Tally { datagrams_read: 3, datagrams_parsed: 2, truncated: 1, ..Tally::default() };
         ledger.cells(1)[0].store(&tally);
         let registry = Registry::new();
         let source = Arc::new(PipelineTelemetry::new(ledger, Arc::default()));
-        registry.register(source).expect("nobody else owns these names");
+        registry
+            .register(source)
+            .expect("nobody else owns these names");
         let snapshot = registry.snapshot();
         for desc in &DESCRIPTORS {
             assert!(desc.help.ends_with('.'), "{}", desc.name);
             let pushed = snapshot.iter().any(|sample| sample.desc.name == desc.name);
             assert!(pushed, "{} is never pushed", desc.name);
         }
-        assert_eq!(snapshot.get("dogstatsd.udp_packets", &[("state", "error")]), Some(1.0));
-        assert_eq!(snapshot.get("greyhound.ledger.remainder", &[("unit", "datagrams")]), Some(0.0));
+        assert_eq!(
+            snapshot.get("dogstatsd.udp_packets", &[("state", "error")]),
+            Some(1.0)
+        );
+        assert_eq!(
+            snapshot.get("greyhound.ledger.remainder", &[("unit", "datagrams")]),
+            Some(0.0)
+        );
     }
 }

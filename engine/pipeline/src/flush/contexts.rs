@@ -6,6 +6,7 @@
 use greyhound_model::context::Context;
 use greyhound_model::metric::MetricKind;
 
+use super::clients::ClientReports;
 use super::merge::Merged;
 use crate::context::hash::Seed;
 use crate::context::index::Index;
@@ -73,9 +74,14 @@ impl Contexts {
     }
 
     /// A lane gives numbers to contexts.
-    pub(super) fn meet(&mut self, lane: usize, created: Vec<(u32, Context)>) {
+    pub(super) fn meet(
+        &mut self,
+        lane: usize,
+        created: Vec<(u32, Context)>,
+        clients: &mut ClientReports,
+    ) {
         for (lane_number, context) in created {
-            let number = self.find_or_add(context);
+            let number = self.find_or_add(context, clients);
             self.all[number as usize].lanes += 1;
             let numbers = &mut self.by_lane[lane];
             let at = lane_number as usize;
@@ -181,7 +187,7 @@ impl Contexts {
         }
     }
 
-    fn find_or_add(&mut self, context: Context) -> u32 {
+    fn find_or_add(&mut self, context: Context, clients: &mut ClientReports) -> u32 {
         let hash = self.hash(&context);
         let all = &self.all;
         let found = self.index.find(hash, |number| {
@@ -210,6 +216,9 @@ impl Contexts {
             }
         };
         self.index.insert(hash, number);
+        if let Some(context) = &self.all[number as usize].context {
+            clients.meet(number, context.name());
+        }
         number
     }
 

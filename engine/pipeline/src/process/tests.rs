@@ -268,6 +268,38 @@ fn the_gauge_that_came_last_wins_over_lanes() {
     assert_eq!(text(&rig.flush(10.0)), ["m Gauge m{} 0=3.000000"]);
 }
 
+#[test]
+fn what_clients_say_of_themselves_is_tapped() {
+    let mut rig = Rig::new(&RulesConfig::default(), 2);
+    rig.send(
+        0,
+        1.0,
+        "datadog.dogstatsd.client.packets_sent:5|c|#client:py",
+    );
+    rig.send(
+        1,
+        2.0,
+        "datadog.dogstatsd.client.packets_sent:7|c|#client:go",
+    );
+    rig.send(
+        1,
+        2.0,
+        "datadog.dogstatsd.client.bytes_dropped_writer:9|c|#client:go",
+    );
+    assert_eq!(rig.flush(10.0).series.len(), 3, "and they are forwarded");
+    rig.send(
+        0,
+        11.0,
+        "datadog.dogstatsd.client.packets_sent:1|c|#client:py",
+    );
+    rig.flush(20.0);
+    let tally = rig.flusher.cells().load();
+    assert_eq!(
+        (tally.client_packets_sent, tally.client_bytes_dropped_writer),
+        (13, 9)
+    );
+}
+
 mod lanes_do_not_matter {
     use super::*;
     use proptest::prelude::*;
