@@ -46,22 +46,20 @@ const UNSAFE: &[&str] = &[
 
 /// The rooms of the pipeline in reading order: each may use those before it.
 const ROOMS: &[&str] = &[
+    "admit",
     "config",
     "error",
-    "command",
-    "ledger",
-    "rules",
-    "packet",
-    "tap",
-    "forward",
-    "receive",
-    "admit",
     "enrich",
     "context",
     "aggregate",
-    "stats",
+    "rules",
+    "ledger",
     "process",
     "flush",
+    "telemetry",
+    "packet",
+    "forward",
+    "receive",
     "lane",
     "plan",
     "engine",
@@ -340,4 +338,48 @@ fn the_length_of_a_function_is_its_lines() {
 #[test]
 fn comments_and_texts_are_not_code() {
     assert_eq!(code("a(\"unsafe // \\\" x\") // unsafe"), "a() ");
+}
+
+#[test]
+fn every_setting_says_what_it_does() {
+    let mut broken = Vec::new();
+    let mut keys = BTreeSet::new();
+    for row in greyhound_config::table::table().rows() {
+        if row.help.len() < 10 || row.help.ends_with('.') {
+            broken.push(format!("{}: {:?}", row.key, row.help));
+        }
+        if !keys.insert(row.key) {
+            broken.push(format!("{} stands there twice", row.key));
+        }
+    }
+    refuse("a setting has a help text without a final dot", &broken);
+    assert!(keys.contains("dogstatsd_port"), "the table is gone");
+}
+
+#[test]
+fn every_count_says_what_it_counts() {
+    use greyhound_pipeline::ledger::{LaneTally, Tally};
+    for (name, help) in Tally::FIELDS.iter().chain(LaneTally::FIELDS) {
+        assert!(help.len() > 10, "{name}: {help:?}");
+    }
+}
+
+#[test]
+fn the_pages_name_places_that_exist() {
+    const TOPS: &[&str] = &[
+        "engine", "control", "proto", "tests", "benches", "fuzz", "docs", ".ci",
+    ];
+    let root = source::root();
+    let mut broken = Vec::new();
+    for (path, text) in read(&source::files(&root, "md")) {
+        for quoted in text.split('`').skip(1).step_by(2) {
+            let place = quoted.trim_end_matches('/');
+            let is_path = place.contains('/') && !place.contains(['*', '{', '<', ' ', '…', '\n']);
+            let top = place.split('/').next().unwrap_or_default();
+            if is_path && TOPS.contains(&top) && !root.join(place).exists() {
+                broken.push(format!("{path}: `{quoted}`"));
+            }
+        }
+    }
+    refuse("a page names a place that does not exist", &broken);
 }

@@ -12,6 +12,7 @@
 
 mod aggregation;
 mod deviations;
+mod lanes;
 mod message;
 mod number;
 mod vectors;
