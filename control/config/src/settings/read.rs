@@ -246,7 +246,7 @@ impl<'s> Reader<'s> {
             window_seconds: self.seconds("greyhound.prometheus.window_seconds"),
             quantiles: self.numbers("greyhound.prometheus.quantiles"),
             classic_buckets,
-            series_max: self.int("greyhound.prometheus.series"),
+            series_max: self.int("greyhound.prometheus.series_max"),
             own_host_label: self.bool("greyhound.prometheus.own_host_label"),
             created_lines: self.bool("greyhound.prometheus.created_lines"),
         };

@@ -222,7 +222,7 @@ pub(super) const OUTPUTS: &[Row] = &[
         "Upper bounds; when set, histograms with these buckets are exposed instead of summaries",
     ),
     Row::new(
-        "greyhound.prometheus.series",
+        "greyhound.prometheus.series_max",
         Kind::Int {
             min: 1,
             max: 1 << 40,
