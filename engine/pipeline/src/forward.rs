@@ -19,11 +19,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use greyhound_sys::mmsg;
 use greyhound_sys::peer::Credentials;
 use greyhound_sys::slots::Slots;
-use greyhound_telemetry::counter::Counter;
+use greyhound_telemetry::Counter;
 
 use crate::error::StartError;
 use crate::packet::pool::Shape;
@@ -220,14 +220,7 @@ fn forward(
         }
     };
     loop {
-        let mut slab = match full.try_recv() {
-            Ok(slab) => slab,
-            Err(TryRecvError::Disconnected) => return,
-            Err(TryRecvError::Empty) => match full.recv() {
-                Ok(slab) => slab,
-                Err(_) => return,
-            },
-        };
+        let Ok(mut slab) = full.recv() else { return };
         match target.socket() {
             Ok(socket) => send(socket, &slab, counts, &mut tell),
             Err(error) => tell(&error, slab.len()),

@@ -41,3 +41,17 @@ pub mod process;
 pub mod flush;
 
 pub mod telemetry;
+
+pub mod error;
+
+pub mod packet;
+
+pub mod forward;
+
+pub mod receive;
+
+mod lane;
+
+mod plan;
+
+pub mod engine;

@@ -5,7 +5,7 @@
 //! like any other.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsRawFd;
 use std::ptr;
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ pub struct WaitSet {
 impl WaitSet {
     /// Adds a descriptor and returns its place. It must stay open as long as the set is used: once
     /// closed, it reads as ready.
-    pub fn add(&mut self, descriptor: &impl AsFd) -> usize {
+    pub fn add(&mut self, descriptor: &impl AsRawFd) -> usize {
         self.entries.push(libc::pollfd {
-            fd: descriptor.as_fd().as_raw_fd(),
+            fd: descriptor.as_raw_fd(),
             events: libc::POLLIN,
             revents: 0,
         });

@@ -26,7 +26,8 @@ impl Pace {
         self.packets = self.packets.saturating_add(packets as u64);
         let elapsed = now_nanos.saturating_sub(self.window_start_nanos);
         if elapsed >= WINDOW_NANOS {
-            let rate = u128::from(self.packets) * u128::from(NANOS_PER_SECOND) / u128::from(elapsed);
+            let rate =
+                u128::from(self.packets) * u128::from(NANOS_PER_SECOND) / u128::from(elapsed);
             self.busy = rate >= u128::from(THRESHOLD_PER_SECOND);
             self.window_start_nanos = now_nanos;
             self.packets = 0;

@@ -5,13 +5,14 @@
 //! | batches | `dogstatsd_queue_size` | a lane that is behind | a lane with nothing to read | the lane works itself | `batches_refused` |
 //! | free slabs | [`POOL_BYTES_MAX`] | whoever is done with one | a lane that is behind | as above | `batches_refused` |
 
-use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
+use crossbeam_channel::{Sender, TrySendError};
 use greyhound_queue::push::Push;
 use greyhound_queue::ring::Ring;
 use mio::Waker;
 
+use super::command::Command;
 use crate::packet::batch::PacketBatch;
 use crate::packet::pool::{PacketPool, Shape};
 
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
 /// Where a lane sleeps, and what wakes it.
 #[derive(Debug)]
 struct Bed {
+    inbox: Sender<Command>,
     asleep: AtomicBool,
     /// Samples that brought their own time wait there.
     has_timestamped: AtomicBool,
@@ -43,8 +45,12 @@ struct Bed {
 // === impl Shared ===
 
 impl Shared {
-    /// One waker per lane.
-    pub(crate) fn new(queue_depth_batches: usize, shape: Shape, wakers: Vec<Waker>) -> Self {
+    /// One waker and one inbox per lane.
+    pub(crate) fn new(
+        queue_depth_batches: usize,
+        shape: Shape,
+        beds: Vec<(Waker, Sender<Command>)>,
+    ) -> Self {
         let slabs = POOL_BYTES_MAX / shape.bytes().max(1);
         // At least what two sockets can read ahead, so that bursts are absorbed with large slots too.
         let slabs = slabs.clamp(32, queue_depth_batches.max(32));
@@ -52,10 +58,11 @@ impl Shared {
             pool: PacketPool::new(slabs, shape),
             connections: AtomicUsize::new(0),
             queue: Ring::new(queue_depth_batches),
-            pushers: AtomicUsize::new(wakers.len()),
-            lanes: wakers
+            pushers: AtomicUsize::new(beds.len()),
+            lanes: beds
                 .into_iter()
-                .map(|waker| Bed {
+                .map(|(waker, inbox)| Bed {
+                    inbox,
                     asleep: AtomicBool::new(false),
                     has_timestamped: AtomicBool::new(false),
                     waker,
@@ -110,23 +117,39 @@ impl Shared {
         self.lanes[lane].asleep.store(false, Ordering::Relaxed);
     }
 
-    /// Wakes one lane, whatever it does; for commands.
+    /// Tells a lane something and wakes it. Never blocks.
     ///
     /// # Errors
     ///
-    /// What the kernel says; never seen for an eventfd.
-    pub(crate) fn wake(&self, lane: usize) -> io::Result<()> {
-        self.lanes[lane].waker.wake()
+    /// Hands the command back when the inbox is full or the lane has ended.
+    pub(crate) fn tell(&self, lane: usize, command: Command) -> Result<(), Command> {
+        let bed = &self.lanes[lane];
+        bed.inbox
+            .try_send(command)
+            .map_err(TrySendError::into_inner)?;
+        if let Err(error) = bed.waker.wake() {
+            tracing::error!(%error, lane, "cannot wake a lane");
+        }
+        Ok(())
+    }
+
+    /// How many lanes there are.
+    pub(crate) fn lanes(&self) -> usize {
+        self.lanes.len()
     }
 
     /// The lane holds samples that brought their own time.
     pub(crate) fn note_timestamped(&self, lane: usize) {
-        self.lanes[lane].has_timestamped.store(true, Ordering::Relaxed);
+        self.lanes[lane]
+            .has_timestamped
+            .store(true, Ordering::Relaxed);
     }
 
     /// Whether it said so since it was last asked.
     pub(crate) fn take_timestamped(&self, lane: usize) -> bool {
-        self.lanes[lane].has_timestamped.swap(false, Ordering::Relaxed)
+        self.lanes[lane]
+            .has_timestamped
+            .swap(false, Ordering::Relaxed)
     }
 
     /// The lane pushes no more. Returns once for each lane.

@@ -194,8 +194,13 @@ fn bind_groups_once(
         {
             address.set_port(port);
         }
-        let group = UdpGroup::bind(address, lanes, config.receive_buffer_bytes)
-            .map_err(|source| (wanted.port() == 0 && free_port.is_some(), udp_error(address, source)))?;
+        let group =
+            UdpGroup::bind(address, lanes, config.receive_buffer_bytes).map_err(|source| {
+                (
+                    wanted.port() == 0 && free_port.is_some(),
+                    udp_error(address, source),
+                )
+            })?;
         if wanted.port() == 0 {
             free_port = Some(group.address.port());
         }

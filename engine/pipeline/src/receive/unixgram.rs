@@ -32,7 +32,7 @@ use crate::packet::batch::PacketBatch;
 use crate::packet::pool::PacketPool;
 
 /// Bytes parsed between two looks at the socket.
-const CHUNK_BYTES: usize = 16 << 10;
+pub const CHUNK_BYTES: usize = 16 << 10;
 /// Slabs read ahead at most, for each socket.
 pub const SLABS_MAX: usize = 16;
 
@@ -65,6 +65,8 @@ pub struct Chunk<'a> {
     pub slots: &'a Slots,
     /// Which of its datagrams.
     pub packets: Range<usize>,
+    /// Whether it is as large as a chunk gets, so that the socket should be looked at again.
+    pub is_large: bool,
 }
 
 // === impl ReadAhead ===
@@ -141,6 +143,7 @@ impl ReadAhead {
             stamp: slab.stamp,
             slots: &slab.slots,
             packets: start..end,
+            is_large: bytes >= CHUNK_BYTES,
         })
     }
 

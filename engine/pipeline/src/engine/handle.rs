@@ -1,0 +1,142 @@
+//! The running engine from outside: what it counts, whether it is well, what it can be told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Sender, bounded};
+use greyhound_model::origin_table::OriginTable;
+use greyhound_sys::socket::ReceiveBuffer;
+
+use super::schedule::Control;
+use crate::flush::FlushCells;
+use crate::forward::ForwardCounts;
+use crate::lane::command::Command;
+use crate::lane::shared::Shared;
+use crate::lane::supervise::Restarts;
+use crate::ledger::{Ledger, ListenerInfo};
+use crate::receive::drops::KernelDrops;
+use crate::receive::telemetry::{ReceiveCells, ReceiveTally};
+
+/// Commands and views of a running engine. Cheap to clone; outlives the engine, then shows its last
+/// state.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(super) shown: Arc<Shown>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) control: Sender<Control>,
+}
+
+/// One listener, as it was bound.
+#[derive(Clone, Debug)]
+pub struct ListenerState {
+    /// Who it is; the address is the real one when port 0 was asked for.
+    pub info: ListenerInfo,
+    /// What the kernel granted; `None` for streams.
+    pub receive_buffer: Option<ReceiveBuffer>,
+}
+
+/// What is shown.
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) listeners: Vec<ListenerState>,
+    pub(super) warnings: Vec<String>,
+    pub(super) receive: Vec<Arc<ReceiveCells>>,
+    pub(super) drops: Arc<KernelDrops>,
+    pub(super) flush: Arc<FlushCells>,
+    pub(super) forward: Option<Arc<ForwardCounts>>,
+    pub(super) restarts: Arc<Restarts>,
+    pub(super) stopping: AtomicBool,
+    /// A lane has not answered for too long.
+    pub(super) stuck: AtomicBool,
+    pub(super) origins: ArcSwap<OriginTable>,
+}
+
+// === impl Handle ===
+
+impl Handle {
+    /// Where everything went, per listener and lane.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.shown.ledger
+    }
+
+    /// Listeners as they were bound, by [`ListenerId`](crate::ledger::ListenerId).
+    pub fn listeners(&self) -> &[ListenerState] {
+        &self.shown.listeners
+    }
+
+    /// What start had to do without.
+    pub fn warnings(&self) -> &[String] {
+        &self.shown.warnings
+    }
+
+    /// What the kernel dropped before us; at most a second old.
+    pub fn kernel_drops(&self) -> &KernelDrops {
+        &self.shown.drops
+    }
+
+    /// How the lanes received, over all of them.
+    pub fn receive(&self) -> ReceiveTally {
+        let mut sum = ReceiveTally::default();
+        for cells in &self.shown.receive {
+            sum.add(&cells.load());
+        }
+        sum
+    }
+
+    /// What flushes came to.
+    pub fn flush_cells(&self) -> &Arc<FlushCells> {
+        &self.shown.flush
+    }
+
+    /// What was copied to another host; `None` when that is off.
+    pub fn forwarded(&self) -> Option<&ForwardCounts> {
+        self.shown.forward.as_deref()
+    }
+
+    /// Batches waiting in the shared queue.
+    pub fn queue_len(&self) -> usize {
+        self.shared.queue_len()
+    }
+
+    /// Stream connections open.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// Whether the engine can be relied on: not stopping, every lane answers, and none broke more than
+    /// five times in the last minute.
+    pub fn is_ready(&self) -> bool {
+        let shown = &self.shown;
+        !shown.stopping.load(Ordering::Acquire)
+            && !shown.stuck.load(Ordering::Relaxed)
+            && !shown.restarts.are_too_many(Instant::now())
+    }
+
+    /// Gives all lanes a new table of origins. A lane whose inbox is full keeps the old one; returns
+    /// whether all took it.
+    pub fn set_origins(&self, table: Arc<OriginTable>) -> bool {
+        self.shown.origins.store(Arc::clone(&table));
+        (0..self.shared.lanes())
+            .map(|lane| self.shared.tell(lane, Command::Origins(Arc::clone(&table))))
+            .fold(true, |all, told| all & told.is_ok())
+    }
+
+    /// The table of origins in use.
+    pub fn origins(&self) -> Arc<OriginTable> {
+        self.shown.origins.load_full()
+    }
+
+    /// Flushes what is over now, as the bucket grid would, and waits until it was delivered or
+    /// `timeout` is over; says which. For tests and simulated clocks.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        let (done, delivered) = bounded(1);
+        let end = Instant::now() + timeout;
+        self.control
+            .send_deadline(Control::Flush { done }, end)
+            .is_ok()
+            && delivered.recv_deadline(end).is_ok()
+    }
+}

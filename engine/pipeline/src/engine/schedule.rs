@@ -1,0 +1,241 @@
+//! The flush thread: asks the lanes for their closed buckets right after each boundary of the bucket
+//! grid, merges, delivers.
+//!
+//! The grid is the wall clock's. When that jumps ahead, one flush follows and the buckets between
+//! stay unborn; when it jumps back, the next boundary is taken anew. The thread looks at the clock at
+//! least once a second, so neither takes longer to be noticed. In the same rhythm it reads what the
+//! kernel dropped.
+//!
+//! A lane that does not answer within [`ANSWER_MAX`] is left out; what it closes comes with the next
+//! flush, and until then the engine is not ready.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
+use greyhound_model::flush::{FlushBatch, FlushCause};
+use greyhound_model::time::{BucketWidth, Clock, Stamp};
+
+use super::Output;
+use super::handle::Shown;
+use crate::flush::Flusher;
+use crate::lane::command::{Command, Report};
+use crate::lane::shared::Shared;
+use crate::process::LaneFlush;
+use crate::receive::drops::DropWatch;
+
+const TICK: Duration = Duration::from_secs(1);
+/// How long a flush waits for the slowest lane.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+/// To the flush thread.
+#[derive(Debug)]
+pub(super) enum Control {
+    /// Flush now.
+    Flush { done: Sender<()> },
+    /// The last flush; then end.
+    Stop {
+        drain_until: Instant,
+        end: Instant,
+        keep_open_buckets: bool,
+    },
+}
+
+/// The thread and what it owns.
+pub(super) struct FlushThread {
+    pub(super) flusher: Flusher,
+    pub(super) output: Box<dyn Output>,
+    pub(super) drops: DropWatch,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) width: BucketWidth,
+    pub(super) shared: Arc<Shared>,
+    pub(super) shown: Arc<Shown>,
+    pub(super) control: Receiver<Control>,
+    pub(super) reports: Receiver<Report>,
+    /// By lane: an answer is still to come.
+    pub(super) owed: Vec<bool>,
+    /// Answers for the next merge.
+    pub(super) received: Vec<LaneFlush>,
+    /// Lanes that restarted after they had answered.
+    pub(super) forget_later: Vec<usize>,
+}
+
+/// What woke the thread.
+enum Woken {
+    Control(Control),
+    Report(Report),
+    /// Every lane and every handle is gone.
+    Alone,
+    Timer,
+}
+
+// === impl FlushThread ===
+
+impl FlushThread {
+    /// Runs until the stop.
+    pub(super) fn run(mut self) {
+        let mut next = self.boundary_after(self.clock.now());
+        let mut tick = Instant::now() + TICK;
+        loop {
+            let now = self.clock.now();
+            match self.wait(self.until(next, now).min(tick)) {
+                Woken::Control(Control::Flush { done }) => {
+                    self.round(self.clock.now());
+                    // Whoever asked may have gone.
+                    done.send(()).ok();
+                }
+                Woken::Control(Control::Stop {
+                    drain_until,
+                    end,
+                    keep_open_buckets,
+                }) => return self.stop(drain_until, end, keep_open_buckets),
+                Woken::Report(report) => self.take(report),
+                Woken::Alone => return,
+                Woken::Timer => {}
+            }
+            if Instant::now() >= tick {
+                tick = Instant::now() + TICK;
+                self.tick();
+            }
+            let now = self.clock.now();
+            let coming = self.boundary_after(now);
+            if now.unix_seconds() >= next {
+                self.round(now);
+                next = coming;
+            } else if coming < next {
+                // The clock went back.
+                next = coming;
+            }
+        }
+    }
+
+    /// First second of the bucket after the one this moment is in.
+    fn boundary_after(&self, now: Stamp) -> i64 {
+        let start = self.width.containing(now.unix_seconds()).0;
+        start.saturating_add(self.width.seconds())
+    }
+
+    fn until(&self, boundary: i64, now: Stamp) -> Instant {
+        let boundary = u64::try_from(boundary).unwrap_or(0);
+        let nanos = boundary
+            .saturating_mul(NANOS_PER_SECOND)
+            .saturating_sub(now.wall_nanos);
+        Instant::now() + Duration::from_nanos(nanos).min(TICK)
+    }
+
+    fn wait(&self, until: Instant) -> Woken {
+        let timer = crossbeam_channel::at(until);
+        select! {
+            recv(self.control) -> control => control.map_or(Woken::Alone, Woken::Control),
+            recv(self.reports) -> report => report.map_or(Woken::Alone, Woken::Report),
+            recv(timer) -> _ => Woken::Timer,
+        }
+    }
+
+    /// One flush: ask, collect, merge, deliver.
+    fn round(&mut self, now: Stamp) {
+        for lane in 0..self.owed.len() {
+            if !self.owed[lane] && self.shared.tell(lane, Command::Close(now)).is_ok() {
+                self.owed[lane] = true;
+            }
+        }
+        self.collect(Instant::now() + ANSWER_MAX);
+        let stuck = self.owed.contains(&true);
+        if stuck && !self.shown.stuck.swap(stuck, Ordering::Relaxed) {
+            tracing::error!("a lane does not answer, its buckets come with a later flush");
+        }
+        self.shown.stuck.store(stuck, Ordering::Relaxed);
+        self.merge(now, FlushCause::Interval);
+    }
+
+    /// Takes reports until nobody owes any.
+    fn collect(&mut self, until: Instant) {
+        while self.owed.contains(&true) {
+            match self.reports.recv_deadline(until) {
+                Ok(report) => self.take(report),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn take(&mut self, report: Report) {
+        match report {
+            Report::Closed(flush) | Report::Stopped(flush) => {
+                if let Some(owed) = self.owed.get_mut(flush.lane) {
+                    *owed = false;
+                }
+                self.received.push(flush);
+            }
+            Report::Timestamped(samples) => {
+                let batch = self.flusher.timestamped(self.clock.now(), samples);
+                self.deliver(batch);
+            }
+            Report::Restarted { lane } => {
+                // What the lane closed before it broke speaks of its old numbers.
+                if self.received.iter().any(|flush| flush.lane == lane) {
+                    self.forget_later.push(lane);
+                } else {
+                    self.flusher.forget_lane(lane);
+                }
+            }
+        }
+    }
+
+    fn merge(&mut self, now: Stamp, cause: FlushCause) {
+        let start = Instant::now();
+        let received = std::mem::take(&mut self.received);
+        let batch = self.flusher.flush(now, cause, received);
+        for lane in self.forget_later.drain(..) {
+            self.flusher.forget_lane(lane);
+        }
+        self.deliver(batch);
+        let took = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.flusher.took(took);
+    }
+
+    fn deliver(&mut self, batch: FlushBatch) {
+        self.output.deliver(Arc::new(batch));
+    }
+
+    fn tick(&mut self) {
+        self.drops.look();
+        for lane in 0..self.shared.lanes() {
+            if self.shared.take_timestamped(lane) {
+                // With a full inbox the close brings them.
+                drop(self.shared.tell(lane, Command::Timestamped));
+            }
+        }
+    }
+
+    /// Lanes drain and hand over everything; one last merge.
+    fn stop(mut self, drain_until: Instant, end: Instant, keep_open_buckets: bool) {
+        for lane in 0..self.owed.len() {
+            let mut command = Command::Stop {
+                drain_until,
+                keep_open_buckets,
+            };
+            while let Err(refused) = self.shared.tell(lane, command) {
+                if Instant::now() >= end {
+                    break;
+                }
+                command = refused;
+                std::thread::yield_now();
+            }
+        }
+        // A lane that still owes a close answers that first; the channel ends with the last lane.
+        loop {
+            match self.reports.recv_deadline(end) {
+                Ok(report) => self.take(report),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    tracing::error!("a lane did not end in time, its last buckets are lost");
+                    break;
+                }
+            }
+        }
+        self.drops.look();
+        self.merge(self.clock.now(), FlushCause::Stop);
+    }
+}

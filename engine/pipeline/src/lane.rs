@@ -1,0 +1,600 @@
+//! The loop of one lane: look, receive, process in place, hand over when behind, help when idle.
+//!
+//! ```text
+//!            ┌───────────────────── a turn ──────────────────────┐
+//!  commands ─▶ UDP ─▶ Unix datagrams ─▶ connections ─▶ help others ─▶ nothing? sleep in ppoll
+//!              │          │                 │              ▲
+//!              └──────────┴────────▶ Desk: count, copy, Processor
+//!              └ still full after a stretch ─▶ shared queue ┘
+//! ```
+//!
+//! Everything urgent (the waker, Unix sockets, connections) sits in one epoll instance, edge
+//! triggered; UDP sockets stand beside it. The wait in which UDP batches grow watches the first only,
+//! so it delays nothing but UDP, whose kernel buffer holds it.
+//!
+//! Lost here: nothing but what is in hand when the lane breaks, see [`supervise`].
+
+pub(crate) mod command;
+pub(crate) mod desk;
+pub(crate) mod shared;
+pub(crate) mod streams;
+pub(crate) mod supervise;
+
+mod drain;
+mod pace;
+
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use greyhound_model::origin_table::OriginTable;
+use greyhound_model::time::{Clock, Stamp};
+use greyhound_queue::push::Push;
+use greyhound_sys::mmsg;
+use greyhound_sys::peer::Credentials;
+use greyhound_sys::slots::Slots;
+use greyhound_sys::wait::WaitSet;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::ledger::ListenerId;
+use crate::packet::batch::PacketBatch;
+use crate::process::Processor;
+use crate::process::close::CloseScope;
+use crate::receive::unixgram::{CHUNK_BYTES, ReadAhead};
+
+use command::{Command, Report};
+use desk::Desk;
+use pace::Pace;
+use shared::Shared;
+use streams::Streams;
+
+/// The waker's token; Unix datagram sockets follow, then acceptors, then connections.
+pub(crate) const WAKER: Token = Token(0);
+const UNIXGRAM_BASE: usize = 1;
+
+/// Full UDP batches in a row after which a lane counts as behind.
+const STRETCH_BATCHES: u32 = 8;
+/// UDP batches before something else gets its turn.
+const BATCHES_PER_TURN: usize = 8;
+/// Chunks of Unix datagrams before something else gets its turn.
+const CHUNKS_PER_TURN: usize = 64;
+/// UDP batches waiting for each helper, above which the lane works itself: the kernel's buffer is the
+/// better place for the rest.
+const UDP_BATCHES_PER_HELPER: usize = 4;
+/// Turns after which a busy lane takes a batch of another one, so that none waits for ever.
+const TURNS_UNTIL_HELP: u32 = 16;
+/// Samples that bring their own time are handed over when so many wait.
+const TIMESTAMPED_MAX: usize = 4096;
+/// Pause after a socket error, so that a lasting one does not become a busy loop.
+const ERROR_PAUSE: Duration = Duration::from_millis(1);
+const EVENTS: usize = 256;
+
+/// What a lane is made of.
+pub(crate) struct LaneParts {
+    pub(crate) index: usize,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) inbox: Receiver<Command>,
+    pub(crate) reports: Sender<Report>,
+    pub(crate) poll: Poll,
+    pub(crate) udp: Vec<(ListenerId, Arc<UdpSocket>)>,
+    pub(crate) unixgram: Vec<(ListenerId, Arc<UnixDatagram>)>,
+    pub(crate) acceptors: Vec<(ListenerId, Arc<UnixListener>)>,
+    pub(crate) streams: streams::Settings,
+    pub(crate) desk: Desk,
+    pub(crate) coalesce: Duration,
+    pub(crate) origins: Arc<OriginTable>,
+}
+
+/// One lane. Survives a panic of its processor, and so do its sockets and connections.
+pub(crate) struct Lane {
+    index: usize,
+    clock: Arc<dyn Clock>,
+    shared: Arc<Shared>,
+    inbox: Receiver<Command>,
+    reports: Sender<Report>,
+    poll: Poll,
+    events: Events,
+    /// Place 0 is `poll`, then the UDP sockets.
+    wait: WaitSet,
+    udp: Vec<UdpSource>,
+    unixgram: Vec<UnixgramSource>,
+    streams: Streams,
+    desk: Desk,
+    /// The slab it receives into.
+    slab: Slots,
+    /// A batch of another lane, while it is worked on.
+    taken: Option<PacketBatch>,
+    pace: Pace,
+    coalesce: Duration,
+    /// Turns without helping.
+    busy_turns: u32,
+    /// A socket failed in this turn.
+    failed: bool,
+    /// A close that was asked for and not yet answered.
+    closing: Option<Stamp>,
+    stopping: Option<drain::Stopping>,
+    origins: Arc<OriginTable>,
+}
+
+struct UdpSource {
+    listener: ListenerId,
+    socket: Arc<UdpSocket>,
+    ready: bool,
+    /// Full batches in a row.
+    full_batches: u32,
+}
+
+struct UnixgramSource {
+    ahead: ReadAhead,
+    ready: bool,
+}
+
+// === impl Lane ===
+
+impl Lane {
+    /// Registers everything with the poll. Allocates what the lane will ever need for datagrams.
+    pub(crate) fn try_new(parts: LaneParts) -> io::Result<Self> {
+        let registry = parts.poll.registry();
+        let mut wait = WaitSet::default();
+        wait.add(&parts.poll);
+        let shape = parts.shared.pool.shape();
+        let mut unixgram = Vec::new();
+        for (listener, socket) in parts.unixgram {
+            let token = Token(UNIXGRAM_BASE + unixgram.len());
+            registry.register(
+                &mut SourceFd(&socket.as_raw_fd()),
+                token,
+                Interest::READABLE,
+            )?;
+            unixgram.push(UnixgramSource {
+                ahead: ReadAhead::new(listener, socket, shape.make()),
+                ready: true,
+            });
+        }
+        let streams = Streams::try_new(
+            parts.streams,
+            parts.acceptors,
+            UNIXGRAM_BASE + unixgram.len(),
+            registry,
+        )?;
+        let udp = parts
+            .udp
+            .into_iter()
+            .map(|(listener, socket)| {
+                wait.add(&*socket);
+                UdpSource {
+                    listener,
+                    socket,
+                    ready: true,
+                    full_batches: 0,
+                }
+            })
+            .collect();
+        Ok(Self {
+            index: parts.index,
+            clock: parts.clock,
+            shared: parts.shared,
+            inbox: parts.inbox,
+            reports: parts.reports,
+            poll: parts.poll,
+            events: Events::with_capacity(EVENTS),
+            wait,
+            udp,
+            unixgram,
+            streams,
+            desk: parts.desk,
+            slab: shape.make(),
+            taken: None,
+            pace: Pace::default(),
+            coalesce: parts.coalesce,
+            busy_turns: 0,
+            failed: false,
+            closing: None,
+            stopping: None,
+            origins: parts.origins,
+        })
+    }
+
+    /// Runs until it is told to stop and has drained everything. Blocks only in `ppoll`.
+    fn run(&mut self, processor: &mut Processor) {
+        loop {
+            self.obey(processor);
+            if self.stopping.is_some() {
+                return self.drain(processor);
+            }
+            self.failed = false;
+            let mut busy = false;
+            for at in 0..self.udp.len() {
+                busy |= self.serve_udp(at, processor);
+            }
+            for at in 0..self.unixgram.len() {
+                busy |= self.serve_unixgram(at, processor);
+            }
+            busy |= self.serve_streams(processor);
+            self.busy_turns += 1;
+            if !busy || self.busy_turns >= TURNS_UNTIL_HELP {
+                self.busy_turns = 0;
+                busy |= self.help(processor);
+            }
+            self.note_timestamped(processor);
+            self.look(!busy);
+        }
+    }
+
+    /// Does what it was told.
+    fn obey(&mut self, processor: &mut Processor) {
+        self.answer_close(processor);
+        while let Ok(command) = self.inbox.try_recv() {
+            match command {
+                Command::Close(stamp) => {
+                    self.closing = Some(stamp);
+                    self.answer_close(processor);
+                }
+                Command::Timestamped => self.hand_over_timestamped(processor),
+                Command::Origins(table) => {
+                    self.origins = Arc::clone(&table);
+                    processor.set_origins(table);
+                }
+                Command::Adopt {
+                    listener,
+                    stream,
+                    peer,
+                } => self.adopt(listener, stream, peer),
+                Command::Stop {
+                    drain_until,
+                    keep_open_buckets,
+                } => {
+                    self.stopping = Some(drain::Stopping::new(drain_until, keep_open_buckets));
+                }
+                #[cfg(test)]
+                Command::Break => self.desk.break_next = true,
+            }
+        }
+    }
+
+    fn adopt(&mut self, listener: ListenerId, stream: UnixStream, peer: Credentials) {
+        self.streams.adopt(
+            listener,
+            stream,
+            peer,
+            self.clock.now(),
+            self.poll.registry(),
+            &self.shared,
+            &mut self.desk.tally,
+        );
+    }
+
+    /// Answers a close; once more if the lane broke in the middle of answering.
+    fn answer_close(&mut self, processor: &mut Processor) {
+        if let Some(stamp) = self.closing {
+            let flush = processor.close(stamp, CloseScope::Over);
+            self.closing = None;
+            self.report(Report::Closed(flush));
+        }
+    }
+
+    /// Reads one port group member. Returns whether anything came.
+    fn serve_udp(&mut self, at: usize, processor: &mut Processor) -> bool {
+        let mut any = false;
+        for _ in 0..BATCHES_PER_TURN {
+            if !self.udp[at].ready {
+                break;
+            }
+            let Some((got, full)) = self.receive_udp(at) else {
+                break;
+            };
+            any = true;
+            let listener = self.udp[at].listener;
+            let stamp = self.clock.now();
+            self.pace.note(got, stamp.monotonic_nanos);
+            let behind = self.udp[at].full_batches > STRETCH_BATCHES;
+            if !(behind && self.share_slab(listener, stamp)) {
+                self.work_slab(listener, stamp, processor);
+            }
+            if !full {
+                let wait_for_more = self.pace.is_busy() && !self.coalesce.is_zero();
+                if !wait_for_more {
+                    self.udp[at].ready = false;
+                } else if self.wait_for_more() {
+                    break;
+                }
+            }
+            if !self.unixgram.is_empty() {
+                // A Unix datagram socket holds ten datagrams; it does not wait for eight batches.
+                break;
+            }
+        }
+        any
+    }
+
+    /// One receive call into the lane's slab: how many came, and whether there may be more.
+    fn receive_udp(&mut self, at: usize) -> Option<(usize, bool)> {
+        self.slab.clear();
+        let source = &mut self.udp[at];
+        match mmsg::receive(&*source.socket, &mut self.slab, usize::MAX) {
+            Ok(got) => {
+                let full = self.slab.is_full();
+                source.full_batches = if full {
+                    source.full_batches.saturating_add(1)
+                } else {
+                    0
+                };
+                self.desk.tally.receives += 1;
+                Some((got, full))
+            }
+            Err(error) => {
+                source.ready = false;
+                source.full_batches = 0;
+                self.note_error(&error);
+                None
+            }
+        }
+    }
+
+    /// Processes the lane's slab. With Unix datagram sockets about, those are emptied in between.
+    fn work_slab(&mut self, listener: ListenerId, stamp: Stamp, processor: &mut Processor) {
+        let all = self.slab.len();
+        if self.unixgram.is_empty() {
+            return self
+                .desk
+                .work(processor, listener, stamp, &self.slab, 0..all);
+        }
+        let mut start = 0;
+        while start < all {
+            let mut bytes = 0;
+            let large = self.slab.range(start..all).position(|(_, packet)| {
+                bytes += packet.len();
+                bytes >= CHUNK_BYTES
+            });
+            let end = large.map_or(all, |offset| start + offset + 1);
+            self.desk
+                .work(processor, listener, stamp, &self.slab, start..end);
+            start = end;
+            if large.is_some() {
+                for at in 0..self.unixgram.len() {
+                    self.read_ahead(at);
+                }
+            }
+        }
+    }
+
+    /// Pushes the lane's slab to the shared queue, if somebody may take it soon and a fresh slab is at
+    /// hand. Otherwise it is still in place.
+    fn share_slab(&mut self, listener: ListenerId, stamp: Stamp) -> bool {
+        let helpers = self.shared.helpers();
+        if helpers == 0 || self.shared.queue_len() >= helpers * UDP_BATCHES_PER_HELPER {
+            return false;
+        }
+        let Some(fresh) = self.shared.pool.take() else {
+            self.desk.tally.batches_refused += 1;
+            return false;
+        };
+        let slots = std::mem::replace(&mut self.slab, fresh);
+        match self.shared.push(PacketBatch {
+            listener,
+            stamp,
+            slots,
+        }) {
+            Push::Queued => {
+                self.desk.tally.batches_pushed += 1;
+                true
+            }
+            Push::Full(batch) => {
+                self.desk.tally.batches_refused += 1;
+                let fresh = std::mem::replace(&mut self.slab, batch.slots);
+                self.shared.pool.give(fresh);
+                false
+            }
+        }
+    }
+
+    /// Reads and processes a Unix datagram socket, which is looked at again after every chunk.
+    fn serve_unixgram(&mut self, at: usize, processor: &mut Processor) -> bool {
+        if self.unixgram[at].ready {
+            self.read_ahead(at);
+        }
+        let mut any = false;
+        for _ in 0..CHUNKS_PER_TURN {
+            self.share_ahead(at);
+            let Some(chunk) = self.unixgram[at].ahead.next_chunk() else {
+                break;
+            };
+            any = true;
+            let large = chunk.is_large;
+            self.desk.work(
+                processor,
+                chunk.listener,
+                chunk.stamp,
+                chunk.slots,
+                chunk.packets,
+            );
+            self.unixgram[at].ahead.recycle(&self.shared.pool);
+            if large || self.unixgram[at].ready {
+                self.read_ahead(at);
+            }
+        }
+        any
+    }
+
+    fn read_ahead(&mut self, at: usize) {
+        let source = &mut self.unixgram[at];
+        match source.ahead.look(&*self.clock, &self.shared.pool) {
+            Ok((calls, empty)) => {
+                self.desk.tally.receives += calls;
+                source.ready = !empty;
+            }
+            Err(error) => {
+                // Not the end of the socket; without a new edge it must be tried again.
+                self.note_error(&error);
+            }
+        }
+    }
+
+    /// Hands whole slabs that were read ahead to others.
+    fn share_ahead(&mut self, at: usize) {
+        if !self.shared.has_helpers() || self.stopping.is_some() {
+            return;
+        }
+        while let Some(batch) = self.unixgram[at].ahead.hand_over() {
+            match self.shared.push(batch) {
+                Push::Queued => self.desk.tally.batches_pushed += 1,
+                Push::Full(batch) => {
+                    self.desk.tally.batches_refused += 1;
+                    return self.unixgram[at].ahead.take_back(batch);
+                }
+            }
+        }
+    }
+
+    fn serve_streams(&mut self, processor: &mut Processor) -> bool {
+        let now = self.clock.now();
+        let turns = match self.unixgram.is_empty() {
+            true => streams::TURNS,
+            // Unix datagrams do not wait long.
+            false => streams::TURNS_BESIDE_UNIXGRAM,
+        };
+        let accepted = self.streams.accept(
+            now,
+            self.index,
+            &self.shared,
+            self.poll.registry(),
+            &mut self.desk.tally,
+        );
+        let served = self.streams.serve(
+            now,
+            turns,
+            &mut self.slab,
+            &mut self.desk,
+            processor,
+            &self.shared,
+        );
+        accepted || served
+    }
+
+    /// Works on one batch of another lane.
+    fn help(&mut self, processor: &mut Processor) -> bool {
+        self.taken = self.shared.pop();
+        let Some(batch) = &self.taken else {
+            return false;
+        };
+        self.desk.tally.batches_taken += 1;
+        let all = batch.slots.len();
+        self.desk
+            .work(processor, batch.listener, batch.stamp, &batch.slots, 0..all);
+        self.put_back_taken();
+        true
+    }
+
+    /// The slab of a taken batch goes back to the pool.
+    fn put_back_taken(&mut self) {
+        if let Some(batch) = self.taken.take() {
+            self.shared.pool.give(batch.slots);
+        }
+    }
+
+    /// Lets UDP batches grow. Returns whether something urgent came in the meantime.
+    fn wait_for_more(&mut self) -> bool {
+        self.desk.tally.coalesce_waits += 1;
+        if let Err(error) = self.wait.wait(1, Some(self.coalesce)) {
+            self.note_error(&error);
+        }
+        self.wait.is_ready(0)
+    }
+
+    /// Finds out who has something, sleeping until somebody has when there is nothing to do.
+    fn look(&mut self, idle: bool) {
+        let all = 1 + self.udp.len();
+        let timeout = if !idle {
+            Some(Duration::ZERO)
+        } else if self.failed {
+            Some(ERROR_PAUSE)
+        } else {
+            self.streams.wants_turn_in(self.clock.now())
+        };
+        let may_sleep = timeout == Some(Duration::ZERO)
+            || (self.shared.may_sleep(self.index) && self.inbox.is_empty());
+        let timeout = if may_sleep {
+            timeout
+        } else {
+            Some(Duration::ZERO)
+        };
+        if timeout != Some(Duration::ZERO) {
+            self.desk.tally.sleeps += 1;
+            self.desk.publish();
+        }
+        if let Err(error) = self.wait.wait(all, timeout) {
+            self.note_error(&error);
+        }
+        if idle {
+            self.shared.woke(self.index);
+        }
+        for (at, source) in self.udp.iter_mut().enumerate() {
+            source.ready |= self.wait.is_ready(1 + at);
+        }
+        if self.wait.is_ready(0) {
+            self.gather();
+        }
+    }
+
+    /// Takes the edges out of the epoll instance.
+    fn gather(&mut self) {
+        match self.poll.poll(&mut self.events, Some(Duration::ZERO)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
+            Err(error) => return self.note_error(&error),
+        }
+        for event in &self.events {
+            let Token(token) = event.token();
+            // The waker has done its work by being here.
+            let Some(at) = token.checked_sub(UNIXGRAM_BASE) else {
+                continue;
+            };
+            match self.unixgram.get_mut(at) {
+                Some(source) => source.ready = true,
+                None => self.streams.note_ready(token),
+            }
+        }
+    }
+
+    fn note_timestamped(&mut self, processor: &mut Processor) {
+        match processor.timestamped_len() {
+            0 => {}
+            1..TIMESTAMPED_MAX => self.shared.note_timestamped(self.index),
+            _ => self.hand_over_timestamped(processor),
+        }
+    }
+
+    fn hand_over_timestamped(&mut self, processor: &mut Processor) {
+        // With a full channel they wait for the next occasion, at the latest the close.
+        if processor.timestamped_len() > 0 && !self.reports.is_full() {
+            let samples = processor.take_timestamped();
+            self.report(Report::Timestamped(samples));
+        }
+    }
+
+    fn report(&self, report: Report) {
+        // The channel holds more than a lane can have under way; it is closed only after the lane.
+        if self.reports.try_send(report).is_err() {
+            tracing::error!(lane = self.index, "the flush thread does not listen");
+        }
+    }
+
+    fn note_error(&mut self, error: &io::Error) {
+        if error.kind() != io::ErrorKind::WouldBlock {
+            self.failed = true;
+            self.desk.tally.socket_errors += 1;
+            self.desk.tell_error(error, self.clock.now());
+        }
+    }
+
+    /// Whether the stop has come to its deadline.
+    fn is_late(until: Instant) -> bool {
+        Instant::now() >= until
+    }
+}
