@@ -58,6 +58,8 @@ counters! {
         not_finite_points,
         /// Points of histogram aggregates on the name filter list: dropped.
         filtered_points,
+        /// Contexts whose type differed between lanes within a bucket; the first lane's stays.
+        lane_clashes,
         /// Contexts known over all lanes, silent counters included.
         contexts,
         /// Samples that clients say they made (`datadog.dogstatsd.client.metrics`).
@@ -265,6 +267,7 @@ impl Flusher {
             for (lane, bucket) in buckets {
                 merged.add(lane, bucket, &mut self.contexts);
             }
+            self.tally.lane_clashes += merged.clashes;
             self.clients.add(&merged, &mut self.contexts);
             self.contexts.zero_fill(start, expiry, false, &mut merged);
             emitter.bucket(start, merged, &self.contexts, batch);

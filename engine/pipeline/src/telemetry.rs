@@ -224,6 +224,12 @@ static FLUSH_FILTERED: Desc = counter(
     "Points of histogram aggregates dropped by the name filter list.",
 );
 
+static LANE_CLASHES: Desc = counter(
+    "greyhound.flush.lane_clashes",
+    "contexts",
+    &[],
+    "Contexts whose type differed between lanes within a bucket; the first lane's stayed.",
+);
 static CLIENTS: Desc = counter(
     "greyhound.clients.reported",
     "items",
@@ -231,7 +237,7 @@ static CLIENTS: Desc = counter(
     "What clients say they sent or dropped, by their own telemetry; set it against what arrived.",
 );
 
-static DESCRIPTORS: [Desc; 30] = [
+static DESCRIPTORS: [Desc; 31] = [
     UDP_PACKETS,
     UDP_BYTES,
     UDS_PACKETS,
@@ -261,6 +267,7 @@ static DESCRIPTORS: [Desc; 30] = [
     FLUSH_DURATION,
     FLUSH_CONTEXTS,
     FLUSH_FILTERED,
+    LANE_CLASHES,
     CLIENTS,
 ];
 
@@ -496,6 +503,7 @@ fn flush(cells: &FlushCells, out: &mut Snapshot) {
     push(out, &FLUSH_DURATION, &[], tally.duration_microseconds);
     push(out, &FLUSH_CONTEXTS, &[], tally.contexts);
     push(out, &FLUSH_FILTERED, &[], tally.filtered_points);
+    push(out, &LANE_CLASHES, &[], tally.lane_clashes);
     let reported = [
         tally.client_metrics,
         tally.client_events,

@@ -14,6 +14,8 @@ pub(super) struct Merged {
     pub(super) sets: Vec<SetCell>,
     pub(super) histograms: Vec<HistogramCell>,
     pub(super) sketches: Vec<(u32, Sketch)>,
+    /// Contexts whose shape differed between lanes.
+    pub(super) clashes: u64,
 }
 
 /// What a lane's cell holds.
@@ -121,6 +123,7 @@ impl Merged {
     /// takes from the other what the Agent would have fed it.
     fn join(&mut self, place: u32, other: &Cell, held: Held) {
         let cell = &mut self.cells[place as usize];
+        self.clashes += u64::from(cell.shape != other.shape);
         let has_value = cell.has_value;
         cell.has_value |= other.has_value;
         cell.last_seen = cell.last_seen.max(other.last_seen);
