@@ -111,7 +111,8 @@ pub enum MapperError {
     },
     /// A rule whose pattern does not compile.
     #[error(
-        "rule {rule} of profile `{profile}` of `dogstatsd_mapper_profiles`: bad match `{pattern}`"
+        "rule {rule} of profile `{profile}` of `dogstatsd_mapper_profiles` \
+         has a bad `match`, `{pattern}`: {reason}"
     )]
     BadPattern {
         /// Name of the profile.
@@ -121,7 +122,7 @@ pub enum MapperError {
         /// The pattern, as configured.
         pattern: String,
         /// What is wrong with it.
-        source: PatternError,
+        reason: PatternError,
     },
 }
 
@@ -222,11 +223,11 @@ impl Rule {
             MatchKind::Wildcard => Pattern::wildcard(&mapping.pattern),
             MatchKind::Regex => Pattern::regex(&mapping.pattern),
         };
-        let pattern = pattern.map_err(|source| MapperError::BadPattern {
+        let pattern = pattern.map_err(|reason| MapperError::BadPattern {
             profile: profile(),
             rule,
             pattern: mapping.pattern.clone(),
-            source,
+            reason,
         })?;
         let groups = pattern.groups();
         let name = Template::new(&mapping.name, groups);
