@@ -22,9 +22,10 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, bounded};
 use greyhound_telemetry::{Snapshot, Source};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -50,6 +51,9 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// How often failed accepts are logged at most.
 const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What cutting connections may take. A page that hangs in a callback is left behind.
+const CUT_GRACE: Duration = Duration::from_millis(500);
 
 /// The smallest read buffer hyper takes.
 const HEAD_LEN_BYTES_MIN: usize = 8192;
@@ -97,7 +101,8 @@ pub enum StartError {
 pub struct HttpServer {
     local_addr: SocketAddr,
     stop: watch::Sender<Option<Instant>>,
-    thread: JoinHandle<bool>,
+    /// Says once whether nothing had to be cut.
+    done: Receiver<bool>,
     telemetry: Arc<HttpTelemetry>,
 }
 
@@ -136,14 +141,20 @@ impl HttpServer {
             pages,
             telemetry: Arc::clone(&telemetry),
         });
-        let thread = thread::Builder::new()
+        let (done_end, done) = bounded(1);
+        thread::Builder::new()
             .name("gh-http".to_owned())
-            .spawn(move || runtime.block_on(service.run(listener, stopping)))
+            .spawn(move || {
+                let drained = runtime.block_on(service.run(listener, stopping));
+                if done_end.send(drained).is_err() {
+                    debug!("http server was dropped without a stop");
+                }
+            })
             .map_err(StartError::Runtime)?;
         Ok(Self {
             local_addr,
             stop,
-            thread,
+            done,
             telemetry,
         })
     }
@@ -159,10 +170,11 @@ impl HttpServer {
     }
 
     /// Stops listening, lets answers under way finish, cuts the rest at `deadline`. Blocks until
-    /// then at most. Returns whether nothing had to be cut.
+    /// then, and a moment for the cutting. Returns whether nothing had to be cut.
     pub fn stop(self, deadline: Instant) -> bool {
         self.stop.send_replace(Some(deadline));
-        self.thread.join().unwrap_or(false)
+        let latest = deadline + CUT_GRACE;
+        self.done.recv_deadline(latest).unwrap_or(false)
     }
 }
 

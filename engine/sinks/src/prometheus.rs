@@ -28,6 +28,12 @@
 //! there first stays until it expires; the newcomer is refused whole and counted. So no page ever
 //! shows a series or a `# TYPE` twice.
 //!
+//! A counter `x.count` beside a summary `x` is no collision: their samples are `x_count_total` and
+//! `x_count`, which Prometheus keeps apart. Readers stricter than Prometheus may warn.
+//!
+//! **Memory.** A plain series costs about 90 bytes beside its context (measured with a million), a
+//! summary about 150 and one sketch for each sixth of the window in which it had samples.
+//!
 //! Lost here, and counted in points: 1 `series_limit` 2 `collision` 3 `unsupported`.
 
 use std::collections::HashMap;

@@ -229,7 +229,8 @@ fn what_is_still_queued_at_the_deadline_is_counted() {
     let (release, gate) = mpsc::channel::<()>();
     let slow = puppet("slow", move |batch| {
         entered.send(()).expect("the test listens");
-        gate.recv().expect("the test releases");
+        // Ends with an error when the test lets go.
+        gate.recv().ok();
         Receipt::delivered_all(batch.point_count())
     });
     let fanout = start(vec![slow], 8);
@@ -239,11 +240,10 @@ fn what_is_still_queued_at_the_deadline_is_counted() {
     inside.recv_timeout(PATIENCE).expect("the sink is at work");
     assert!(!fanout.stop(Instant::now())[0].finished);
     // Whatever it chooses first, queue or stop, after the first flush the deadline has passed.
-    for _ in 0..3 {
-        release.send(()).expect("the sink waits");
-    }
+    drop(release);
     let reports = stop(&fanout);
     assert_eq!(reports[0].totals.settled.total(), 3);
+    assert!(reports[0].totals.settled.delivered() >= 1);
     fanout.deliver(&flush(4));
     let totals = fanout.totals();
     assert_eq!(totals[0].1.settled.dropped(Reason::Stopped), 4);

@@ -111,11 +111,7 @@ fn route<B>(pages: &Pages, path: Path, request: &Request<B>) -> Response<PageBod
 
 fn metrics(pages: &Pages, format: Format, head_only: bool) -> Response<PageBody> {
     let Some(exposition) = &pages.metrics else {
-        return text(
-            StatusCode::NOT_FOUND,
-            PLAIN,
-            "the Prometheus sink is off, see `greyhound.prometheus.enabled`\n",
-        );
+        return text(StatusCode::NOT_FOUND, PLAIN, "the Prometheus sink is off\n");
     };
     if head_only {
         return text(StatusCode::OK, format.content_type(), "");

@@ -1,6 +1,7 @@
 //! Tables as people see them, and writers that fail.
 
-use greyhound_model::series::Points;
+use greyhound_model::context::{Context, Host};
+use greyhound_model::series::{Point, Points, SeriesKind};
 
 use super::*;
 use crate::fixtures::{self as f, counter, distribution, flush, gauge};

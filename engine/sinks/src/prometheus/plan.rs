@@ -20,13 +20,15 @@ pub enum ConfigError {
         value: f64,
     },
     /// Not finite, or not above the one before.
-    #[error("`greyhound.prometheus.buckets` must ascend and be finite, {value} does not fit")]
+    #[error(
+        "`greyhound.prometheus.classic_buckets` must ascend and be finite, {value} does not fit"
+    )]
     Bucket {
         /// The offender.
         value: f64,
     },
     /// No window.
-    #[error("`greyhound.prometheus.quantile_window` is 0 seconds, quantiles need at least 1")]
+    #[error("`greyhound.prometheus.window_seconds` is 0, quantiles need at least 1")]
     Window,
 }
 

@@ -46,7 +46,7 @@ static DESCRIPTORS: [Desc; 8] = [
         name: "greyhound.prometheus.expired",
         kind: Kind::Counter,
         unit: "contexts",
-        help: "Contexts dropped after `greyhound.prometheus.expiry` without a sample.",
+        help: "Contexts dropped after `greyhound.prometheus.expiry_seconds` without a sample.",
         labels: &[],
     },
     Desc {

@@ -1,18 +1,18 @@
 //! Golden pages, life and death of series, collisions, and random flushes against a plain model.
 //! Every page goes through a strict reader.
 
-use std::collections::BTreeMap;
-
 use greyhound_model::context::Host;
 use greyhound_model::flush::FlushCause;
 use greyhound_model::series::{Point, Points, Unit};
 use greyhound_model::time::{SimulatedClock, Stamp};
 use greyhound_telemetry::text::Format;
-use proptest::prelude::*;
 
 use super::*;
 use crate::fixtures::{self as f, BUCKET, counter, distribution, flush, gauge, histogram};
 
+mod chunks;
+mod collisions;
+mod random;
 mod strict;
 
 /// Both ends of an exposition, and its clock.
@@ -365,78 +365,6 @@ fn without_expiry_series_stay() {
     assert_eq!(rig.samples(), ["g 1"]);
 }
 
-/// Flushes one batch after the other; the second is refused, and the page stays that of the first.
-fn check_collision(first: FlushBatch, second: FlushBatch) {
-    let mut rig = rig();
-    rig.take(first);
-    let before = rig.page();
-    let points = second.point_count();
-    let receipt = rig.accept(second);
-    assert_eq!(receipt.dropped(Reason::Collision), points);
-    assert_eq!(rig.page(), before);
-    assert_eq!(rig.telemetry("greyhound.prometheus.collisions"), 1.0);
-}
-
-fn summary(name: &str) -> FlushBatch {
-    FlushBatch {
-        sketches: vec![distribution(name, "", &[1.0])],
-        ..f::batch()
-    }
-}
-
-#[test]
-fn two_contexts_cannot_share_a_series() {
-    let one = |series| flush([series]);
-    check_collision(one(gauge("a.b", "", 1.0)), one(gauge("a_b", "", 2.0)));
-    check_collision(one(gauge("a", "x.y:1", 1.0)), one(gauge("a", "x_y:1", 2.0)));
-    check_collision(one(gauge("a", "", 1.0)), one(gauge("a", "k:", 2.0)));
-    check_collision(one(gauge("a", "k", 1.0)), one(gauge("a", "k:true", 2.0)));
-    check_collision(
-        one(counter("hits", "", 1.0)),
-        one(counter("hits.total", "", 2.0)),
-    );
-}
-
-#[test]
-fn a_family_has_one_type() {
-    let one = |series| flush([series]);
-    check_collision(one(gauge("a", "x:1", 1.0)), one(counter("a", "x:2", 1.0)));
-    check_collision(one(counter("a", "", 1.0)), one(gauge("a", "", 1.0)));
-    check_collision(summary("a"), one(gauge("a", "x:1", 1.0)));
-}
-
-#[test]
-fn samples_of_two_families_cannot_meet() {
-    let one = |series| flush([series]);
-    check_collision(summary("a"), one(gauge("a.sum", "x:1", 1.0)));
-    check_collision(one(gauge("a.count", "", 1.0)), summary("a"));
-    check_collision(one(counter("a", "", 1.0)), one(gauge("a.total", "", 1.0)));
-    check_collision(one(gauge("a_total", "", 1.0)), one(counter("a", "", 1.0)));
-}
-
-#[test]
-fn names_that_only_look_alike_live_together() {
-    let mut rig = rig();
-    let mut batch = flush([
-        counter("a.count", "", 1.0),
-        counter("a.sum", "", 1.0),
-        gauge("b_created", "", 1.0),
-        counter("b", "", 1.0),
-        gauge("c", "x:1", 1.0),
-        gauge("c", "x:1,y:2", 1.0),
-    ]);
-    batch.sketches = vec![distribution("a", "", &[1.0])];
-    rig.take(batch);
-    assert_eq!(rig.samples().len(), 10);
-}
-
-#[test]
-fn a_histogram_and_a_distribution_do_not_share_a_summary() {
-    let mut first = f::batch();
-    first.histograms = vec![histogram("a", "", Unit::None, &[1.0])];
-    check_collision(first, summary("a"));
-}
-
 #[test]
 fn a_refused_name_is_free_again_when_its_owner_expires() {
     let mut rig = Rig::new(|config| config.expiry_seconds = 30);
@@ -518,61 +446,6 @@ fn repaired_values_are_counted() {
     assert_eq!(rig.telemetry("greyhound.prometheus.repaired"), 1.0);
 }
 
-fn many(names: usize, series: usize) -> FlushBatch {
-    flush((0..names).flat_map(|name| {
-        (0..series).map(move |at| gauge(&format!("m{name:04}"), &format!("id:{at:05}"), 1.0))
-    }))
-}
-
-#[test]
-fn a_page_of_many_chunks_is_whole_and_sorted() {
-    let mut rig = rig();
-    let mut batch = many(3, 1500);
-    batch.series.reverse();
-    rig.take(batch);
-    rig.take(many(700, 1));
-    let samples = rig.samples();
-    assert_eq!(samples.len(), 4500 + 697 + 3 - 3);
-    assert!(samples.is_sorted(), "families and series in order");
-}
-
-#[test]
-fn a_flush_between_two_chunks_does_not_spoil_the_page() {
-    let mut rig = Rig::new(|config| config.expiry_seconds = 30);
-    rig.take(many(2, 1200));
-    let mut scrape = rig.exposition.scrape(Format::OPEN_METRICS);
-    let mut page = Vec::new();
-    assert!(scrape.next_chunk(&mut page));
-    // New series before and behind the place the page has reached, and a new family.
-    rig.take(flush([
-        gauge("m0000", "id:00000,a:1", 1.0),
-        gauge("m0001", "id:9", 1.0),
-        gauge("a", "", 1.0),
-        gauge("z", "", 1.0),
-    ]));
-    assert!(scrape.next_chunk(&mut page));
-    // All but the new ones expire; their family comes back as something else.
-    rig.wait(25);
-    rig.take(flush([gauge("z", "", 1.0)]));
-    rig.wait(25);
-    rig.take(flush([counter("m0000", "", 1.0), gauge("z", "", 2.0)]));
-    while scrape.next_chunk(&mut page) {}
-    let page = String::from_utf8(page).expect("text");
-    strict::check(&page, true);
-    assert!(page.contains("\nz 2\n"), "{page}");
-}
-
-#[test]
-fn the_same_flushes_make_the_same_page_in_any_order() {
-    let mut forward = rig();
-    let mut backward = rig();
-    let mut batch = many(20, 20);
-    forward.take(batch.clone());
-    batch.series.reverse();
-    backward.take(batch);
-    assert_eq!(forward.page(), backward.page());
-}
-
 #[test]
 fn memory_is_reused_after_expiry() {
     let mut rig = Rig::new(|config| config.expiry_seconds = 1);
@@ -584,130 +457,4 @@ fn memory_is_reused_after_expiry() {
         assert_eq!(rig.samples().len(), 0);
     }
     assert!(rig.exposition.shared.lock().slots() <= 500);
-}
-
-#[derive(Clone, Debug)]
-struct Increment {
-    name: usize,
-    tag: usize,
-    value: i32,
-}
-
-fn increments() -> impl Strategy<Value = Vec<Vec<Increment>>> {
-    let one = (0..4_usize, 0..4_usize, -50..1000_i32).prop_map(|(name, tag, value)| Increment {
-        name,
-        tag,
-        value,
-    });
-    proptest::collection::vec(proptest::collection::vec(one, 0..30), 0..12)
-}
-
-/// Any bytes, of which many sanitise to the same.
-fn hostile() -> impl Strategy<Value = Vec<u8>> {
-    let byte = prop_oneof![
-        4 => prop::sample::select(&b"ab._-:1\"\\ "[..]),
-        1 => any::<u8>(),
-    ];
-    let ending = prop::sample::select(vec![
-        "", "", "_total", ".sum", "_count", ".created", "_bucket",
-    ]);
-    (proptest::collection::vec(byte, 0..5), ending).prop_map(|(mut bytes, ending)| {
-        bytes.extend_from_slice(ending.as_bytes());
-        bytes
-    })
-}
-
-#[derive(Clone, Debug)]
-struct Anything {
-    name: Vec<u8>,
-    tags: Vec<Vec<u8>>,
-    host: Option<Vec<u8>>,
-    kind: u8,
-    value: f64,
-}
-
-fn anything() -> impl Strategy<Value = Anything> {
-    (
-        hostile(),
-        proptest::collection::vec(hostile(), 0..4),
-        proptest::option::of(hostile()),
-        0..4_u8,
-        any::<f64>(),
-    )
-        .prop_map(|(name, tags, host, kind, value)| Anything {
-            name,
-            tags,
-            host,
-            kind,
-            value,
-        })
-}
-
-proptest! {
-    #[test]
-    fn running_totals_are_the_sum_of_all_increments(flushes in increments()) {
-        let mut rig = rig();
-        let mut model: BTreeMap<(usize, usize), f64> = BTreeMap::new();
-        for increments in flushes {
-            let mut sums: BTreeMap<(usize, usize), f64> = BTreeMap::new();
-            for Increment { name, tag, value } in increments {
-                *sums.entry((name, tag)).or_default() += f64::from(value);
-            }
-            for (key, sum) in &sums {
-                *model.entry(*key).or_default() += sum;
-            }
-            rig.take(flush(sums.into_iter().map(|((name, tag), sum)| {
-                counter(&format!("n{name}"), &format!("t:{tag}"), sum)
-            })));
-            rig.wait(10);
-        }
-        let expected: Vec<_> = model
-            .into_iter()
-            .map(|((name, tag), total)| format!("n{name}_total{{t=\"{tag}\"}} {total}"))
-            .collect();
-        prop_assert_eq!(rig.samples(), expected);
-    }
-
-    #[test]
-    fn no_flush_makes_a_bad_page_or_loses_a_point_uncounted(
-        flushes in proptest::collection::vec(proptest::collection::vec(anything(), 0..12), 1..6),
-        classic in any::<bool>(),
-        own_host_label in any::<bool>(),
-        created_lines in any::<bool>(),
-    ) {
-        let mut rig = Rig::new(|config| {
-            config.expiry_seconds = 25;
-            config.series_max = 40;
-            config.own_host_label = own_host_label;
-            config.created_lines = created_lines;
-            if classic {
-                config.classic_buckets = vec![0.0, 1.0];
-            }
-        });
-        for items in flushes {
-            let mut batch = f::batch();
-            for item in items {
-                let host = item.host.as_deref().map_or(Host::Own, Host::Named);
-                let tags = item.tags.iter().map(Vec::as_slice);
-                let context = Context::new(&item.name, host, tags);
-                match item.kind {
-                    0 => batch.series.push(f::series(context, SeriesKind::Rate, item.value)),
-                    1 => batch.series.push(f::series(context, SeriesKind::Gauge, item.value)),
-                    2 => batch.sketches.push(SketchSeries {
-                        context,
-                        points: vec![(BUCKET, f::sketch_of(&[item.value]))],
-                    }),
-                    _ => {
-                        let mut series = histogram("", "", Unit::None, &[item.value]);
-                        series.context = context;
-                        batch.histograms.push(series);
-                    }
-                }
-            }
-            let receipt = rig.accept(batch);
-            prop_assert_eq!(receipt.dropped(Reason::Unsupported), 0);
-            rig.page();
-            rig.wait(10);
-        }
-    }
 }
