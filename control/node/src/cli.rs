@@ -17,10 +17,13 @@ mod completions;
 mod config;
 mod explain;
 mod man;
+mod run;
 mod send;
 mod settings;
 mod simulate;
 mod version;
+
+pub(crate) use version::VERSION;
 
 /// What the process answers with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +63,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Listen, add up, and serve the sums
+    Run(run::Args),
     /// Send messages as an application would
     Send(send::Args),
     /// Say what the engine understands of messages, or why it refuses them
@@ -171,7 +176,12 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<Exit, Failure> {
     let mut out = io::stdout().lock();
     let exit = match command {
-        Command::Send(args) => send::run(&args, &mut out),
+        Command::Run(args) => {
+            // Sinks write to standard output from their own threads.
+            drop(out);
+            return run::run(args);
+        }
+        Command::Send(args) => send::run(&args, &mut out, &mut io::stderr()),
         Command::Config(args) => config::run(&args, &mut out),
         Command::Explain(args) => explain::run(args, &mut out),
         Command::Version(args) => version::run(&args, &mut out),

@@ -60,19 +60,6 @@ impl Default for Config {
     }
 }
 
-/// The level an Agent's `log_level` names. `None` when it names none.
-pub fn level_from_text(text: &str) -> Option<LevelFilter> {
-    Some(match text.to_ascii_lowercase().as_str() {
-        "trace" => LevelFilter::TRACE,
-        "debug" => LevelFilter::DEBUG,
-        "info" => LevelFilter::INFO,
-        "warn" | "warning" => LevelFilter::WARN,
-        "error" | "critical" => LevelFilter::ERROR,
-        "off" => LevelFilter::OFF,
-        _ => return None,
-    })
-}
-
 // === impl Logging ===
 
 impl Logging {
@@ -113,13 +100,15 @@ impl Logging {
         installed.map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))
     }
 
-    /// Writes what waits, then `last`. Blocks until that is done, `patience` at most.
+    /// Writes what waits, then `last`, if there is one. Blocks until that is done, `patience` at
+    /// most.
     ///
     /// Returns whether it was done.
-    pub fn finish(self, last: &str, patience: Duration) -> bool {
+    pub fn finish(self, last: Option<&str>, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         let (done, wait) = sync_channel(1);
-        let mut line = Line::Last(format!("{last}\n").into_bytes(), done);
+        let last = last.map_or_else(Vec::new, |last| format!("{last}\n").into_bytes());
+        let mut line = Line::Last(last, done);
         loop {
             line = match self.queue.sender.try_send(line) {
                 Ok(()) => break,
@@ -233,7 +222,7 @@ mod tests {
         for number in 0..100 {
             writeln!(queue, "{number}").expect("never fails");
         }
-        assert!(logging.finish("ledger: remainder=0", Duration::from_secs(10)));
+        assert!(logging.finish(Some("ledger: remainder=0"), Duration::from_secs(10)));
         let text = String::from_utf8(text.0.lock().expect("no panic").clone()).expect("utf-8");
         assert_eq!(text.lines().last(), Some("ledger: remainder=0"));
         assert!(text.lines().count() > 100);
@@ -244,7 +233,7 @@ mod tests {
         let logging = Logging::to(Closed).expect("a thread");
         let mut queue = logging.queue.clone();
         writeln!(queue, "lost").expect("never fails");
-        assert!(logging.finish("lost too", Duration::from_secs(10)));
+        assert!(logging.finish(Some("lost too"), Duration::from_secs(10)));
     }
 
     #[test]
@@ -256,14 +245,7 @@ mod tests {
             writeln!(queue, "{number}").expect("never fails");
         }
         assert!(queue.dropped.load(Ordering::Relaxed) > 0);
-        assert!(!logging.finish("never seen", Duration::from_millis(20)));
+        assert!(!logging.finish(Some("never seen"), Duration::from_millis(20)));
         drop(release);
-    }
-
-    #[test]
-    fn levels_have_the_names_the_agent_gives_them() {
-        assert_eq!(level_from_text("WARNING"), Some(LevelFilter::WARN));
-        assert_eq!(level_from_text("critical"), Some(LevelFilter::ERROR));
-        assert_eq!(level_from_text("loud"), None);
     }
 }

@@ -15,6 +15,8 @@ use greyhound_config::settings::Settings;
 use serde_json::{Map, Value};
 
 pub mod pipeline;
+pub mod sinks;
+pub mod telemetry;
 
 /// Where the Agent's default differs from ours: cases of the conformance vectors name only what
 /// differs from the Agent's.

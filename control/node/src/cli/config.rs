@@ -139,6 +139,9 @@ fn show(args: &ShowArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
         }
         writeln!(out)?;
     }
+    for notice in loaded.report.lines() {
+        writeln!(out, "{note}{}{note:#}", printable(notice.as_bytes()))?;
+    }
     Ok(Exit::Done)
 }
 

@@ -161,9 +161,13 @@ enum PriorityArg {
     Low,
 }
 
-pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
+pub(super) fn run(
+    args: &Args,
+    out: &mut dyn Write,
+    complaints: &mut dyn Write,
+) -> Result<Exit, Failure> {
     let messages = messages(args)?;
-    if !args.force && refuse(&messages, out)? {
+    if !args.force && refuse(&messages, complaints)? {
         return Ok(Exit::Failed);
     }
     let destination = destination(args)?;
@@ -301,7 +305,7 @@ fn check_message(args: &Args, name: &str, status: &str) -> anyhow::Result<Vec<u8
 
 /// Explains every message the server would refuse. Whether there is one.
 fn refuse(messages: &[Vec<u8>], out: &mut dyn Write) -> Result<bool, Failure> {
-    let palette = Palette::new(colours_wanted(io::stdout().is_terminal()));
+    let palette = Palette::new(colours_wanted(io::stderr().is_terminal()));
     let mut refused = 0u64;
     for line in messages
         .iter()

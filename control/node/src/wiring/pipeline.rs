@@ -79,7 +79,7 @@ pub fn config_with_listeners(
         config
             .listen
             .udp
-            .push(resolve(text, "greyhound.udp.listeners")?);
+            .push(pick(text, "greyhound.udp.listeners")?);
     }
     let socket = |path: PathBuf| UnixSocketConfig {
         path,
@@ -112,27 +112,32 @@ fn udp_addresses(udp: &settings::Udp) -> anyhow::Result<Vec<SocketAddr>> {
         Port::Random => 0,
     };
     if udp.non_local_traffic {
-        let mut addresses = vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)];
-        // Two sockets cannot agree on a free port, and a kernel without IPv6 has nothing to bind.
-        if port != 0 && UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
-            addresses.push(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port));
-        }
-        return Ok(addresses);
+        return Ok(everywhere(port));
     }
     let host = udp.host.trim_start_matches('[').trim_end_matches(']');
-    Ok(vec![pick((host, port), &udp.host, "bind_host")?])
+    Ok(vec![first_of((host, port), &udp.host, "bind_host")?])
 }
 
-fn resolve(text: &str, key: &str) -> anyhow::Result<SocketAddr> {
-    // `:8125` is every address, as in the Agent's own listen addresses.
+/// Every address of the host.
+fn everywhere(port: u16) -> Vec<SocketAddr> {
+    let mut addresses = vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)];
+    // Two sockets cannot agree on a free port, and a kernel without IPv6 has nothing to bind.
+    if port != 0 && UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+        addresses.push(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port));
+    }
+    addresses
+}
+
+/// The address of a `host:port`; without host it is every IPv4 address, as in Go's listen addresses.
+pub(super) fn pick(text: &str, key: &str) -> anyhow::Result<SocketAddr> {
     match text.strip_prefix(':').and_then(|port| port.parse().ok()) {
         Some(port) => Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)),
-        None => pick(text, text, key),
+        None => first_of(text, text, key),
     }
 }
 
 /// The first IPv4 address of a name, else the first: `localhost` is 127.0.0.1 to every client.
-fn pick(name: impl ToSocketAddrs, shown: &str, key: &str) -> anyhow::Result<SocketAddr> {
+fn first_of(name: impl ToSocketAddrs, shown: &str, key: &str) -> anyhow::Result<SocketAddr> {
     let addresses: Vec<_> = name
         .to_socket_addrs()
         .with_context(|| format!("cannot resolve `{shown}`, set by `{key}`"))?

@@ -11,8 +11,9 @@ fn send(arguments: &[&str]) -> Result<(Exit, String), Failure> {
     let Command::Send(args) = cli.command else {
         panic!("another command");
     };
-    let mut out = Vec::new();
-    let exit = run(&args, &mut out)?;
+    let (mut out, mut complaints) = (Vec::new(), Vec::new());
+    let exit = run(&args, &mut out, &mut complaints)?;
+    out.append(&mut complaints);
     Ok((exit, String::from_utf8(out).expect("utf-8")))
 }
 

@@ -1,0 +1,75 @@
+//! `greyhound run`.
+
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use greyhound_config::load::Flag;
+use greyhound_config::settings::NdjsonTarget;
+
+use crate::cli::settings::SettingsArgs;
+use crate::cli::{Exit, Failure};
+use crate::lifecycle;
+
+/// Names the ready file where no flag does.
+const READY_FILE_VARIABLE: &str = "GREYHOUND_READY_FILE";
+
+/// Listen, add up, and serve the sums.
+///
+/// With nothing configured: UDP on 127.0.0.1:8125, aggregates at http://127.0.0.1:9125/metrics. SIGTERM
+/// or Ctrl-C drains what was received, flushes it, and ends with one line that says where every
+/// message went. Exit code 0: nothing was lost at the stop; 3: the deadline cut it short.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  greyhound run                                     defaults, no privileges, no network
+  greyhound run --print                             show every flush as a table
+  greyhound run --config /etc/datadog-agent/datadog.yaml
+  greyhound run --set dogstatsd_port=8126 --set dogstatsd_socket=/tmp/dsd.socket
+  greyhound run --ndjson - | jq .                   every flush as JSON lines")]
+pub(super) struct Args {
+    /// Print each flush as a table to standard output
+    #[arg(long)]
+    print: bool,
+
+    /// Append each flush to PATH, one JSON object per line; `-` is standard output
+    #[arg(long, value_name = "PATH")]
+    ndjson: Option<String>,
+
+    /// Write addresses and process id as JSON to PATH once everything listens
+    /// [default: $GREYHOUND_READY_FILE]
+    #[arg(long, value_name = "PATH")]
+    ready_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+pub(super) fn run(args: Args) -> Result<Exit, Failure> {
+    let flag = |name: &str, key: &str, text: String| Flag {
+        name: name.to_owned(),
+        key: key.to_owned(),
+        text,
+    };
+    let mut flags = Vec::new();
+    if args.print {
+        flags.push(flag("--print", "greyhound.print", "true".to_owned()));
+    }
+    if let Some(path) = args.ndjson {
+        flags.push(flag("--ndjson", "greyhound.ndjson.path", path));
+    }
+    let loaded = args.settings.load_with(flags)?;
+    let outputs = &loaded.settings.outputs;
+    if outputs.print && outputs.ndjson == Some(NdjsonTarget::Stdout) {
+        return Err(Failure::usage(anyhow!(
+            "tables (`greyhound.print`) and JSON lines (`greyhound.ndjson.path` is -) cannot share \
+             standard output"
+        )));
+    }
+    let from_environment = || {
+        std::env::var_os(READY_FILE_VARIABLE)
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+    };
+    let ready_file = args.ready_file.or_else(from_environment);
+    Ok(lifecycle::run(&loaded, ready_file)?)
+}

@@ -1,0 +1,387 @@
+//! A run from the first socket to the last line.
+//!
+//! ```text
+//!  start:  process ▸ log ▸ host name ▸ sinks ▸ HTTP ▸ engine: sockets, lanes ▸ ready file
+//!  wait:   SIGHUP: not yet    SIGTERM, SIGINT: stop
+//!  stop:   engine: drain sockets, queue, buckets ▸ sinks ▸ HTTP ▸ ledger line ▸ sockets close
+//! ```
+//!
+//! Everything has to happen before `greyhound.stop_timeout_seconds` are over; a second signal leaves
+//! [`HURRY`]. Whatever cannot be finished by then is counted, and the exit code says so.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use greyhound_config::load::Loaded;
+use greyhound_config::settings::{LogFormat, LogLevel, Settings};
+use greyhound_model::time::SystemClock;
+use greyhound_pipeline::engine::handle::Handle;
+use greyhound_pipeline::engine::{Engine, Stopped};
+use greyhound_sinks::fanout::{Fanout, SinkReport};
+use greyhound_sinks::http::{self, Health, HttpServer, Pages};
+use greyhound_sinks::sink::Reason;
+use greyhound_telemetry::Registry;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+use tracing::{info, warn};
+
+use crate::cli::{Exit, colours_wanted};
+use crate::hostname::Hostname;
+use crate::logging::{self, Logging};
+use crate::wiring::sinks::{FanoutOutput, Sinks};
+use crate::{holder, startup, summary, wiring};
+
+/// What is left to a stop after the second signal.
+const HURRY: Duration = Duration::from_secs(2);
+/// How long the last lines may take to be written.
+const LOG_PATIENCE: Duration = Duration::from_secs(1);
+/// Share of the time to stop that is kept for the sinks.
+const SINK_SHARE: u32 = 4;
+const SINK_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Something the main thread waits for.
+enum Event {
+    /// SIGTERM or SIGINT.
+    Stop,
+    /// SIGHUP.
+    Reload,
+    /// The stop went through.
+    Finished(Box<Ending>),
+}
+
+/// Everything that runs.
+struct Running {
+    engine: Engine,
+    fanout: Arc<Fanout>,
+    http: Option<HttpServer>,
+}
+
+/// How it ended.
+struct Ending {
+    stopped: Stopped,
+    sinks: Vec<SinkReport>,
+}
+
+/// Runs until a signal says otherwise. Blocks until then.
+///
+/// # Errors
+/// When something could not be had at start; nothing stays bound then.
+pub fn run(loaded: &Loaded, ready_file: Option<PathBuf>) -> anyhow::Result<Exit> {
+    let mut notices = startup::prepare_process();
+    let is_terminal = io::stderr().is_terminal();
+    let colour = colours_wanted(is_terminal);
+    let logging = Logging::start(log_config(&loaded.settings, colour))?;
+    for line in loaded.report.lines() {
+        warn!("{line}");
+    }
+    let (events, inbox) = sync_channel(8);
+    let started = watch_signals(events.clone())
+        .and_then(|()| start(&loaded.settings, ready_file, &mut notices));
+    for notice in &notices {
+        info!("{notice}");
+    }
+    let running = match started {
+        Ok(running) => running,
+        Err(error) => {
+            logging.finish(None, LOG_PATIENCE);
+            return Err(error);
+        }
+    };
+    if is_terminal {
+        let text = summary::text(&running.view(), &loaded.settings, colour);
+        io::stderr().lock().write_all(text.as_bytes()).ok();
+    } else {
+        running.log();
+    }
+    let handle = running.engine.handle();
+    wait_for_stop(&inbox);
+    let stop_timeout = loaded.settings.flush.stop_timeout;
+    let ending = running.stop(stop_timeout, events, &inbox);
+    let (line, exit) = match &ending {
+        Some(ending) => {
+            ending.log();
+            (format!("ledger: {}", ending.stopped.ledger), ending.exit())
+        }
+        None => {
+            warn!("stopped before everything was drained, what is missing was not counted");
+            (format!("ledger: {}", handle.ledger().read()), Exit::Loss)
+        }
+    };
+    logging.finish(Some(&line), LOG_PATIENCE);
+    drop(ending);
+    Ok(exit)
+}
+
+fn log_config(settings: &Settings, colour: bool) -> logging::Config {
+    logging::Config {
+        level: match settings.log.level {
+            LogLevel::Off => LevelFilter::OFF,
+            LogLevel::Error => LevelFilter::ERROR,
+            LogLevel::Warn => LevelFilter::WARN,
+            LogLevel::Info => LevelFilter::INFO,
+            LogLevel::Debug => LevelFilter::DEBUG,
+            LogLevel::Trace => LevelFilter::TRACE,
+        },
+        json: settings.log.format == LogFormat::Json,
+        colour: colour && settings.log.format == LogFormat::Auto,
+    }
+}
+
+/// Starts everything, sinks first, so that the first flush has somewhere to go.
+fn start(
+    settings: &Settings,
+    ready_file: Option<PathBuf>,
+    notices: &mut Vec<String>,
+) -> anyhow::Result<Running> {
+    let hostname = Hostname::find(
+        settings.hostname.as_deref().unwrap_or_default(),
+        &PathBuf::new(),
+    );
+    for refused in &hostname.refused {
+        warn!("host name: {refused}");
+    }
+    let (mut config, listener_notices) =
+        wiring::pipeline::config_with_listeners(settings, &hostname.name, startup::default_socket)?;
+    notices.extend(listener_notices);
+    let clock = Arc::new(SystemClock::default());
+    let registry = Arc::new(Registry::new());
+
+    let Sinks { sinks, exposition } = Sinks::open(&settings.outputs, clock.clone())?;
+    config.flush.histogram_summaries = sinks.iter().any(|sink| sink.wants_histograms());
+    let fanout = Arc::new(Fanout::start(sinks, &wiring::sinks::fanout(settings))?);
+    registry.register(fanout.telemetry())?;
+    if let Some(exposition) = &exposition {
+        registry.register(exposition.telemetry())?;
+    }
+
+    let engine_view: Arc<OnceLock<Handle>> = Arc::default();
+    let http = match wiring::sinks::http(settings)? {
+        Some(config) => {
+            let ready = Arc::clone(&engine_view);
+            let shown = Arc::clone(&registry);
+            let pages = Pages {
+                metrics: exposition,
+                telemetry: Arc::new(move || shown.snapshot()),
+                live: Arc::new(|| Health::Good),
+                ready: Arc::new(move || health(ready.get())),
+            };
+            let server = HttpServer::start(&config, pages).map_err(name_holder)?;
+            registry.register(server.telemetry())?;
+            Some(server)
+        }
+        None => None,
+    };
+
+    let output = Box::new(FanoutOutput(Arc::clone(&fanout)));
+    let engine = Engine::start(config, clock, output)?;
+    let handle = engine.handle();
+    wiring::telemetry::register(&registry, &handle)?;
+    engine_view.set(handle).ok();
+    let running = Running {
+        engine,
+        fanout,
+        http,
+    };
+    if let Some(path) = ready_file {
+        let view = running.view();
+        startup::write_ready_file(
+            &path,
+            &startup::ready_json(&view.listeners, view.http.as_deref()),
+        )
+        .with_context(|| format!("cannot write ready file {}", path.display()))?;
+    }
+    Ok(running)
+}
+
+fn health(engine: Option<&Handle>) -> Health {
+    match engine {
+        Some(handle) if handle.is_ready() => Health::Good,
+        Some(_) => Health::Bad("stopping, or a lane does not answer".to_owned()),
+        None => Health::Bad("starting".to_owned()),
+    }
+}
+
+/// Says who is in the way of the HTTP port.
+fn name_holder(error: http::StartError) -> anyhow::Error {
+    let holder = match &error {
+        http::StartError::Bind { addr, source } if source.kind() == io::ErrorKind::AddrInUse => {
+            holder::of_tcp(addr.port())
+        }
+        http::StartError::Bind { .. } | http::StartError::Runtime(_) => None,
+    };
+    match holder {
+        Some(holder) => anyhow::Error::new(error).context(holder),
+        None => error.into(),
+    }
+}
+
+/// Turns signals into events, on a thread of its own. From here on they no longer end the process.
+fn watch_signals(events: SyncSender<Event>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .context("cannot watch signals")?;
+    let entered = runtime.enter();
+    let mut terminate = signal(SignalKind::terminate()).context("cannot watch SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("cannot watch SIGHUP")?;
+    drop(entered);
+    let watch = async move {
+        loop {
+            let event = next_event(&mut terminate, &mut interrupt, &mut hangup).await;
+            // A full channel already holds more signals than anybody will look at.
+            if events.try_send(event).is_err() {
+                thread::yield_now();
+            }
+        }
+    };
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || runtime.block_on(watch))
+        .context("cannot watch signals")?;
+    Ok(())
+}
+
+async fn next_event(terminate: &mut Signal, interrupt: &mut Signal, hangup: &mut Signal) -> Event {
+    tokio::select! {
+        _ = terminate.recv() => Event::Stop,
+        _ = interrupt.recv() => Event::Stop,
+        _ = hangup.recv() => Event::Reload,
+    }
+}
+
+/// Blocks until the first signal to stop.
+fn wait_for_stop(inbox: &Receiver<Event>) {
+    for event in inbox {
+        match event {
+            Event::Stop => return,
+            Event::Reload | Event::Finished(_) => {
+                info!("SIGHUP: settings change with a restart in this version, going on as before");
+            }
+        }
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    fn view(&self) -> summary::View {
+        summary::View {
+            listeners: self.engine.handle().listeners().to_vec(),
+            http: self.http.as_ref().map(|http| http.local_addr().to_string()),
+            sinks: self
+                .fanout
+                .totals()
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect(),
+        }
+    }
+
+    fn log(&self) {
+        let view = self.view();
+        for listener in &view.listeners {
+            let info = &listener.info;
+            info!(transport = info.transport.as_str(), address = %info.address, "listening");
+        }
+        if let Some(http) = &view.http {
+            info!(metrics = %format_args!("http://{http}/metrics"), "serving");
+        }
+        info!(version = crate::cli::VERSION, sinks = %view.sinks.join(" "), "greyhound is ready");
+    }
+
+    /// Stops everything in flow order. `None` when a second signal came and it was still not done.
+    fn stop(
+        self,
+        timeout: Duration,
+        events: SyncSender<Event>,
+        inbox: &Receiver<Event>,
+    ) -> Option<Box<Ending>> {
+        info!("stopping");
+        let mut deadline = Instant::now() + timeout;
+        let stopper = thread::Builder::new()
+            .name("stop".to_owned())
+            .spawn(move || {
+                let ending = self.stop_in_order(deadline);
+                // The other end may have stopped waiting.
+                events.send(Event::Finished(Box::new(ending))).ok();
+            });
+        if let Err(error) = stopper {
+            warn!(%error, "cannot start the thread that stops");
+            return None;
+        }
+        // The steps have the deadline themselves; a moment more lets the last one come back.
+        deadline += LOG_PATIENCE;
+        let mut is_hurried = false;
+        loop {
+            match inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Event::Finished(ending)) => return Some(ending),
+                Ok(Event::Stop) if !is_hurried => {
+                    is_hurried = true;
+                    deadline = deadline.min(Instant::now() + HURRY);
+                    info!(
+                        "second signal: not waiting any longer than {} s",
+                        HURRY.as_secs()
+                    );
+                }
+                Ok(Event::Stop | Event::Reload) => {}
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    fn stop_in_order(self, deadline: Instant) -> Ending {
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let for_sinks = (left() / SINK_SHARE).min(SINK_TIME_MAX);
+        let stopped = self.engine.stop(left().saturating_sub(for_sinks));
+        let sinks = self.fanout.stop(deadline);
+        if let Some(http) = self.http {
+            http.stop(deadline.min(Instant::now() + LOG_PATIENCE));
+        }
+        Ending { stopped, sinks }
+    }
+}
+
+// === impl Ending ===
+
+impl Ending {
+    fn log(&self) {
+        if self.stopped.kernel_drops > 0 {
+            warn!(
+                datagrams = self.stopped.kernel_drops,
+                setting = "dogstatsd_so_rcvbuf",
+                "the kernel dropped datagrams before us"
+            );
+        }
+        for sink in &self.sinks {
+            let totals = &sink.totals;
+            info!(
+                sink = %sink.name,
+                points = totals.flushed,
+                delivered = totals.settled.delivered(),
+                dropped = totals.settled.dropped_total(),
+                waiting = totals.waiting(),
+                "sink ended"
+            );
+        }
+    }
+
+    /// Whether the deadline cost anything.
+    fn exit(&self) -> Exit {
+        let is_kept = |sink: &SinkReport| {
+            sink.finished
+                && sink.totals.settled.dropped(Reason::Deadline) == 0
+                && sink.totals.waiting() == 0
+        };
+        if self.stopped.clean && self.sinks.iter().all(is_kept) {
+            Exit::Done
+        } else {
+            Exit::Loss
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What the running engine counts beside its ledger, for the registry behind `/telemetry`.
+
+use std::sync::{Arc, LazyLock};
+
+use greyhound_pipeline::engine::handle::Handle;
+use greyhound_pipeline::ledger::ListenerId;
+use greyhound_pipeline::receive::telemetry::ReceiveTally;
+use greyhound_pipeline::telemetry::PipelineTelemetry;
+use greyhound_telemetry::{Desc, DuplicateName, Kind, Registry, Snapshot, Source};
+
+/// Reads a running engine.
+#[derive(Debug)]
+struct EngineTelemetry(Handle);
+
+const fn desc(
+    name: &'static str,
+    kind: Kind,
+    unit: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Desc {
+    Desc {
+        name,
+        kind,
+        unit,
+        help,
+        labels,
+    }
+}
+
+const LISTENER: &[&str] = &["listener_id", "address"];
+
+const KERNEL_DROPS: usize = 0;
+const BUFFER: usize = 1;
+const QUEUE: usize = 2;
+const CONNECTIONS: usize = 3;
+const FORWARDED: usize = 4;
+const READY: usize = 5;
+/// The receive counters follow behind these.
+const FIXED: [Desc; 6] = [
+    desc(
+        "greyhound.listener.kernel_drops",
+        Kind::Counter,
+        "datagrams",
+        LISTENER,
+        "Datagrams the kernel dropped before us, because the receive queue was full.",
+    ),
+    desc(
+        "greyhound.listener.receive_buffer",
+        Kind::Gauge,
+        "bytes",
+        LISTENER,
+        "Receive buffer the kernel granted.",
+    ),
+    desc(
+        "greyhound.queue.batches",
+        Kind::Gauge,
+        "batches",
+        &[],
+        "Packet batches that wait for a lane to help.",
+    ),
+    desc(
+        "greyhound.stream.connections",
+        Kind::Gauge,
+        "connections",
+        &[],
+        "Stream connections open.",
+    ),
+    desc(
+        "greyhound.forward.packets",
+        Kind::Counter,
+        "packets",
+        &["state"],
+        "Packets copied to statsd_forward_host.",
+    ),
+    desc(
+        "greyhound.ready",
+        Kind::Gauge,
+        "",
+        &[],
+        "1 while every lane answers and the engine is not stopping.",
+    ),
+];
+
+/// The fixed ones, then one per field of [`ReceiveTally`].
+static DESCRIPTORS: LazyLock<Vec<Desc>> = LazyLock::new(|| {
+    let receive = ReceiveTally::FIELDS.iter().map(|&(field, help)| {
+        // A handful of names for the life of the process.
+        let name = Box::leak(format!("greyhound.receive.{field}").into_boxed_str());
+        desc(name, Kind::Counter, "", &[], help)
+    });
+    FIXED.into_iter().chain(receive).collect()
+});
+
+/// Registers everything an engine counts.
+///
+/// # Errors
+/// When a name is taken.
+pub fn register(registry: &Registry, handle: &Handle) -> Result<(), DuplicateName> {
+    let ledger = Arc::clone(handle.ledger());
+    registry.register(Arc::new(PipelineTelemetry::new(
+        ledger,
+        Arc::clone(handle.flush_cells()),
+    )))?;
+    registry.register(Arc::new(EngineTelemetry(handle.clone())))
+}
+
+// === impl EngineTelemetry ===
+
+impl Source for EngineTelemetry {
+    fn descriptors(&self) -> &'static [Desc] {
+        &DESCRIPTORS
+    }
+
+    fn collect(&self, out: &mut Snapshot) {
+        let (handle, descs) = (&self.0, &*DESCRIPTORS);
+        for (index, listener) in handle.listeners().iter().enumerate() {
+            let labels = [listener.info.id.as_str(), listener.info.address.as_str()];
+            // There are never 65,536 listeners: each has a file descriptor.
+            let drops = handle.kernel_drops().of(ListenerId(index as u16));
+            out.push(&descs[KERNEL_DROPS], &labels, drops as f64);
+            if let Some(buffer) = &listener.receive_buffer {
+                out.push(&descs[BUFFER], &labels, buffer.effective_bytes as f64);
+            }
+        }
+        out.push(&descs[QUEUE], &[], handle.queue_len() as f64);
+        out.push(&descs[CONNECTIONS], &[], handle.connections() as f64);
+        if let Some(forwarded) = handle.forwarded() {
+            out.push(&descs[FORWARDED], &["ok"], forwarded.packets.get() as f64);
+            out.push(&descs[FORWARDED], &["error"], forwarded.errors.get() as f64);
+        }
+        out.push(&descs[READY], &[], f64::from(u8::from(handle.is_ready())));
+        for (desc, value) in descs[FIXED.len()..].iter().zip(handle.receive().values()) {
+            out.push(desc, &[], value as f64);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_has_a_name_of_its_own_and_a_help_text() {
+        let mut names: Vec<_> = DESCRIPTORS.iter().map(|desc| desc.name).collect();
+        assert_eq!(names.len(), FIXED.len() + ReceiveTally::FIELDS.len());
+        assert!(DESCRIPTORS.iter().all(|desc| !desc.help.is_empty()));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), DESCRIPTORS.len());
+    }
+}
