@@ -17,7 +17,7 @@ use crate::origin::OriginFields;
 pub struct MetricText<'a> {
     /// Name.
     pub name: &'a [u8],
-    /// What the values are. Values decide for sets, see [`ValuesText`].
+    /// Decides the type, and how numbers look.
     pub kind: MetricKind,
     /// At least one.
     pub values: ValuesText<'a>,

@@ -12,9 +12,9 @@
 //!
 //! Three ways, each taken when the one before gives up:
 //!
-//! 1. [`plain`]: digits with a dot, eight at a time. When the digits make an integer of at most
-//!    2^53 and at most 19 of them follow the dot, one division of two exact doubles is the
-//!    correctly rounded result.
+//! 1. [`plain`]: digits with a dot, eight bytes at a time. When all digits together make an integer
+//!    of at most 2^53, at most 19 digits long, one division of two exact doubles is the correctly
+//!    rounded result.
 //! 2. `fast_float2` for short text: exponents and long fractions.
 //! 3. [`careful`]: the whole grammar byte by byte. It also knows where an error is.
 
@@ -239,3 +239,6 @@ fn join_digits(digits: u64, len: u32) -> u64 {
     let fours = pairs.wrapping_mul(100).wrapping_add(pairs >> 16) & 0x0000_FFFF_0000_FFFF;
     fours.wrapping_mul(10_000).wrapping_add(fours >> 32) & 0xFFFF_FFFF
 }
+
+#[cfg(test)]
+mod tests;

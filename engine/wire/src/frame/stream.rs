@@ -225,3 +225,6 @@ impl StreamEnd {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
