@@ -9,7 +9,7 @@
 //! Everything has to happen before `greyhound.stop_timeout_seconds` are over; a second signal leaves
 //! [`HURRY`]. Whatever cannot be finished by then is counted, and the exit code says so.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use greyhound_config::load::Loaded;
+use greyhound_config::report::Report;
 use greyhound_config::settings::{LogFormat, LogLevel, Settings};
 use greyhound_model::time::SystemClock;
 use greyhound_pipeline::engine::handle::Handle;
@@ -28,7 +29,7 @@ use greyhound_sinks::sink::Reason;
 use greyhound_telemetry::Registry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::cli::{Exit, colours_wanted};
 use crate::hostname::Hostname;
@@ -76,9 +77,7 @@ pub fn run(loaded: &Loaded, ready_file: Option<PathBuf>) -> anyhow::Result<Exit>
     let is_terminal = io::stderr().is_terminal();
     let colour = colours_wanted(is_terminal);
     let logging = Logging::start(log_config(&loaded.settings, colour))?;
-    for line in loaded.report.lines() {
-        warn!("{line}");
-    }
+    log_report(&loaded.report);
     let (events, inbox) = sync_channel(8);
     let started = watch_signals(events.clone())
         .and_then(|()| start(&loaded.settings, ready_file, &mut notices));
@@ -94,7 +93,7 @@ pub fn run(loaded: &Loaded, ready_file: Option<PathBuf>) -> anyhow::Result<Exit>
     };
     if is_terminal {
         let text = summary::text(&running.view(), &loaded.settings, colour);
-        io::stderr().lock().write_all(text.as_bytes()).ok();
+        logging.print(&text);
     } else {
         running.log();
     }
@@ -129,6 +128,23 @@ fn log_config(settings: &Settings, colour: bool) -> logging::Config {
         },
         json: settings.log.format == LogFormat::Json,
         colour: colour && settings.log.format == LogFormat::Auto,
+    }
+}
+
+/// What reading the settings brought up. Settings of the Agent that do nothing here are the rule in
+/// a file shared with it, so they are no warning.
+fn log_report(report: &Report) {
+    for warning in &report.warnings {
+        warn!("{warning}");
+    }
+    for unknown in &report.unknown {
+        warn!("{unknown}");
+    }
+    if report.unknown_further > 0 {
+        warn!("and {} more unknown names", report.unknown_further);
+    }
+    for unsupported in &report.unsupported {
+        info!("{unsupported}");
     }
 }
 
@@ -359,25 +375,19 @@ impl Ending {
             );
         }
         for sink in &self.sinks {
-            let totals = &sink.totals;
-            info!(
-                sink = %sink.name,
-                points = totals.flushed,
-                delivered = totals.settled.delivered(),
-                dropped = totals.settled.dropped_total(),
-                waiting = totals.waiting(),
-                "sink ended"
-            );
+            let (name, totals) = (&sink.name, &sink.totals);
+            let (points, delivered) = (totals.flushed, totals.settled.delivered());
+            let (dropped, waiting) = (totals.settled.dropped_total(), totals.waiting());
+            if is_kept(sink) {
+                info!(sink = %name, points, delivered, dropped, "sink ended");
+            } else {
+                error!(sink = %name, points, delivered, dropped, waiting, "sink did not finish in time");
+            }
         }
     }
 
     /// Whether the deadline cost anything.
     fn exit(&self) -> Exit {
-        let is_kept = |sink: &SinkReport| {
-            sink.finished
-                && sink.totals.settled.dropped(Reason::Deadline) == 0
-                && sink.totals.waiting() == 0
-        };
         if self.stopped.clean && self.sinks.iter().all(is_kept) {
             Exit::Done
         } else {
@@ -385,3 +395,13 @@ impl Ending {
         }
     }
 }
+
+/// Whether the end of the process cost this sink nothing.
+fn is_kept(sink: &SinkReport) -> bool {
+    sink.finished
+        && sink.totals.settled.dropped(Reason::Deadline) == 0
+        && sink.totals.waiting() == 0
+}
+
+#[cfg(test)]
+mod tests;

@@ -100,6 +100,14 @@ impl Logging {
         installed.map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))
     }
 
+    /// Writes text that is no log line, in its turn. Never blocks.
+    pub fn print(&self, text: &str) {
+        let mut queue = self.queue.clone();
+        queue
+            .write_all(text.as_bytes())
+            .expect("the queue takes or counts every line");
+    }
+
     /// Writes what waits, then `last`, if there is one. Blocks until that is done, `patience` at
     /// most.
     ///

@@ -6,12 +6,9 @@ use anyhow::anyhow;
 use greyhound_config::load::Flag;
 use greyhound_config::settings::NdjsonTarget;
 
-use crate::cli::settings::SettingsArgs;
+use crate::cli::settings::{READY_FILE_VARIABLE, SettingsArgs};
 use crate::cli::{Exit, Failure};
 use crate::lifecycle;
-
-/// Names the ready file where no flag does.
-const READY_FILE_VARIABLE: &str = "GREYHOUND_READY_FILE";
 
 /// Listen, add up, and serve the sums.
 ///

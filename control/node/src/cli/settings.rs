@@ -7,6 +7,9 @@ use greyhound_config::load::{self, DefaultFile, Flag, Loaded, Sources};
 
 use crate::cli::Failure;
 
+/// Names the ready file of `run` where no flag does; not a setting, although it is called like one.
+pub(super) const READY_FILE_VARIABLE: &str = "GREYHOUND_READY_FILE";
+
 /// Where settings come from.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct SettingsArgs {
@@ -35,10 +38,12 @@ impl SettingsArgs {
             key: key.clone(),
             text: text.clone(),
         });
+        let mut environment = env::from_process();
+        environment.retain(|(name, _)| name != READY_FILE_VARIABLE);
         let sources = Sources {
             file: self.config.clone(),
             default_file: DefaultFile::Search,
-            environment: env::from_process(),
+            environment,
             flags: set.chain(further).collect(),
         };
         load::load(&sources).map_err(Failure::usage)

@@ -45,6 +45,8 @@ fn rate_notes(metric: &Metric<'_>, notes: &mut Vec<String>) {
             "a sample rate does nothing to a {}",
             metric.kind.telemetry_name()
         ));
+    } else if metric.timestamp.is_some() {
+        notes.push("a sample rate does nothing to a value that brings its time".to_owned());
     } else if !(rate > 0.0 && rate <= 1.0) {
         notes.push("sample rates are meant to be above 0 and at most 1".to_owned());
     }
@@ -157,6 +159,7 @@ mod tests {
         check("a:1|g|@0.5", ALL, &["nothing to a gauge"]);
         check("a:1|c|@2", ALL, &["at most 1"]);
         check("a:1|c|T5", ALL, &["by itself"]);
+        check("a:1|c|@0.5|T5", ALL, &["does nothing", "by itself"]);
         check("a:1|h|T5", ALL, &["timestamped_unsupported"]);
         check(
             "a:1|c|T5|c:x",

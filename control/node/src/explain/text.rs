@@ -239,6 +239,7 @@ fn rate_text(metric: &Metric<'_>) -> String {
     let weight = 1.0 / rate;
     match metric.kind {
         MetricKind::Gauge | MetricKind::Set => rate.to_string(),
+        _ if metric.timestamp.is_some() => rate.to_string(),
         _ if !(weight.is_finite() && weight > 0.0) => rate.to_string(),
         _ => format!("{rate} (each value stands for {weight})"),
     }
@@ -304,16 +305,25 @@ mod tests {
     #[test]
     fn a_metric_is_taken_apart() {
         assert_eq!(
-            explained("page.views:1:2|c|@0.5|#env:dev,host:web-1|T1700000000|c:ci-4f"),
-            "page.views:1:2|c|@0.5|#env:dev,host:web-1|T1700000000|c:ci-4f\n\
+            explained("page.views:1:2|c|@0.5|#env:dev,host:web-1|c:ci-4f"),
+            "page.views:1:2|c|@0.5|#env:dev,host:web-1|c:ci-4f\n\
              \u{20} counter         page.views\n\
              \u{20} values          1, 2\n\
              \u{20} sample rate     0.5 (each value stands for 2)\n\
-             \u{20} timestamp       1700000000 (2023-11-14 22:13:20 UTC)\n\
              \u{20} tags            env:dev\n\
              \u{20} host            web-1 (host: tag)\n\
              \u{20} container id    4f\n"
         );
+    }
+
+    #[test]
+    fn a_value_with_its_own_time_has_no_weight() {
+        let text = explained("a:1|c|@0.5|T1700000000");
+        assert!(
+            text.contains("timestamp       1700000000 (2023-11-14 22:13:20 UTC)"),
+            "{text}"
+        );
+        assert!(text.contains("sample rate     0.5\n"), "{text}");
     }
 
     #[test]
