@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 const GAMMA_LN: f64 = 0.015504186535965254;
 const SMALLEST: f64 = 9.941854089121368e-10;
 
+/// Values a model keeps before merges stop: more add time, not paths.
+const VALUE_COUNT_MAX: usize = 10_000;
+
 #[derive(Clone, Debug, Default)]
 struct Model {
     /// Values and how many times each counts.
@@ -33,7 +36,8 @@ pub fn check(data: &[u8]) {
             0 => insert(sketch, model, take_value(&mut input), 1.0),
             1 => {
                 let value = f64::from(take_byte(&mut input)) - 64.0;
-                insert(sketch, model, value / 4.0, 1.0);
+                let scale = 30_f64.powi(i32::from(operation >> 3 & 15));
+                insert(sketch, model, value / 4.0 * scale, 1.0);
             }
             2 => {
                 let rate = f64::from(take_byte(&mut input)) / 128.0;
@@ -58,7 +62,7 @@ pub fn check(data: &[u8]) {
                 // Growth by doubling would soon leave what counts are kept exact for.
                 let total: u64 = models.iter().map(|model| model.count).sum();
                 let values: usize = models.iter().map(|model| model.values.len()).sum();
-                if total < Sketch::COUNT_MAX && values < 100_000 {
+                if total < Sketch::COUNT_MAX && values < VALUE_COUNT_MAX {
                     let (other_sketch, other) =
                         (sketches[1 - side].clone(), models[1 - side].clone());
                     sketches[side].merge(&other_sketch);
@@ -73,13 +77,17 @@ pub fn check(data: &[u8]) {
         }
     }
     for (sketch, model) in sketches.iter().zip(&mut models) {
-        model.check(sketch);
         let mut folded = sketch.clone();
         folded.fold();
         assert!(
             folded.bins().eq(sketch.bins()),
             "folding changes nothing to be seen"
         );
+        assert_eq!(
+            folded.quantile(0.5).to_bits(),
+            sketch.quantile(0.5).to_bits()
+        );
+        model.check(&folded);
     }
 }
 
