@@ -7,12 +7,6 @@
 //! | 3 | `run` stopped at its deadline with counted loss |
 //! | 64 | the command line or a setting is wrong; nothing was started |
 
-use std::fmt;
-use std::io::{self, IsTerminal, Write};
-use std::process::ExitCode;
-
-use clap::{Parser, Subcommand};
-
 mod completions;
 mod config;
 mod explain;
@@ -22,6 +16,12 @@ mod send;
 mod settings;
 mod simulate;
 mod version;
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
 
 pub(crate) use version::VERSION;
 

@@ -8,17 +8,17 @@
 //! The same parser and the same settings as `run`, so an answer from here is what a running engine
 //! does. Nothing is lost: every line comes out as understood, refused or unterminated.
 
-use greyhound_pipeline::config::Config as PipelineConfig;
-use greyhound_pipeline::ledger::Transport;
-use greyhound_wire::frame::{self, StreamDecoder, StreamEnd};
-use greyhound_wire::{Message, Options, ParseError};
-
 pub(crate) mod hint;
 pub mod json;
 pub(crate) mod note;
 pub(crate) mod show;
 pub mod text;
 mod vector;
+
+use greyhound_pipeline::config::Config as PipelineConfig;
+use greyhound_pipeline::ledger::Transport;
+use greyhound_wire::frame::{self, StreamDecoder, StreamEnd};
+use greyhound_wire::{Message, Options, ParseError};
 
 pub use vector::vector_json;
 

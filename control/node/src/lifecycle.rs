@@ -9,6 +9,8 @@
 //! Everything has to happen before `greyhound.stop_timeout_seconds` are over; a second signal leaves
 //! [`HURRY`]. Whatever cannot be finished by then is counted, and the exit code says so.
 
+mod signals;
+
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -27,7 +29,6 @@ use greyhound_sinks::fanout::{Fanout, SinkReport};
 use greyhound_sinks::http::{self, Health, HttpServer, Pages};
 use greyhound_sinks::sink::Reason;
 use greyhound_telemetry::Registry;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 use tracing::{error, info, warn};
 
@@ -37,6 +38,8 @@ use crate::logging::{self, Logging};
 use crate::wiring::sinks::{FanoutOutput, Sinks};
 use crate::{holder, startup, summary, wiring};
 
+use signals::Event;
+
 /// What is left to a stop after the second signal.
 const HURRY: Duration = Duration::from_secs(2);
 /// How long the last lines may take to be written.
@@ -44,16 +47,6 @@ const LOG_PATIENCE: Duration = Duration::from_secs(1);
 /// Share of the time to stop that is kept for the sinks.
 const SINK_SHARE: u32 = 4;
 const SINK_TIME_MAX: Duration = Duration::from_secs(5);
-
-/// Something the main thread waits for.
-enum Event {
-    /// SIGTERM or SIGINT.
-    Stop,
-    /// SIGHUP.
-    Reload,
-    /// The stop went through.
-    Finished(Box<Ending>),
-}
 
 /// Everything that runs.
 struct Running {
@@ -79,10 +72,12 @@ pub fn run(loaded: &Loaded, ready_file: Option<PathBuf>) -> anyhow::Result<Exit>
     let logging = Logging::start(log_config(&loaded.settings, colour))?;
     log_report(&loaded.report);
     let (events, inbox) = sync_channel(8);
-    let started = watch_signals(events.clone())
+    let started = signals::watch(events.clone())
         .and_then(|()| start(&loaded.settings, ready_file, &mut notices));
-    for notice in &notices {
-        info!("{notice}");
+    if !is_terminal {
+        for notice in &notices {
+            info!("{notice}");
+        }
     }
     let running = match started {
         Ok(running) => running,
@@ -92,13 +87,13 @@ pub fn run(loaded: &Loaded, ready_file: Option<PathBuf>) -> anyhow::Result<Exit>
         }
     };
     if is_terminal {
-        let text = summary::text(&running.view(), &loaded.settings, colour);
+        let text = summary::text(&running.view(), &loaded.settings, &notices, colour);
         logging.print(&text);
     } else {
         running.log();
     }
     let handle = running.engine.handle();
-    wait_for_stop(&inbox);
+    signals::wait_for_stop(&inbox);
     let stop_timeout = loaded.settings.flush.stop_timeout;
     let ending = running.stop(stop_timeout, events, &inbox);
     let (line, exit) = match &ending {
@@ -178,6 +173,12 @@ fn start(
     let engine_view: Arc<OnceLock<Handle>> = Arc::default();
     let http = match wiring::sinks::http(settings)? {
         Some(config) => {
+            if !config.listen.ip().is_loopback() {
+                notices.push(format!(
+                    "/metrics is open to other hosts at {}",
+                    config.listen
+                ));
+            }
             let ready = Arc::clone(&engine_view);
             let shown = Arc::clone(&registry);
             let pages = Pages {
@@ -233,53 +234,6 @@ fn name_holder(error: http::StartError) -> anyhow::Error {
     match holder {
         Some(holder) => anyhow::Error::new(error).context(holder),
         None => error.into(),
-    }
-}
-
-/// Turns signals into events, on a thread of its own. From here on they no longer end the process.
-fn watch_signals(events: SyncSender<Event>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()
-        .context("cannot watch signals")?;
-    let entered = runtime.enter();
-    let mut terminate = signal(SignalKind::terminate()).context("cannot watch SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch SIGINT")?;
-    let mut hangup = signal(SignalKind::hangup()).context("cannot watch SIGHUP")?;
-    drop(entered);
-    let watch = async move {
-        loop {
-            let event = next_event(&mut terminate, &mut interrupt, &mut hangup).await;
-            // A full channel already holds more signals than anybody will look at.
-            if events.try_send(event).is_err() {
-                thread::yield_now();
-            }
-        }
-    };
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || runtime.block_on(watch))
-        .context("cannot watch signals")?;
-    Ok(())
-}
-
-async fn next_event(terminate: &mut Signal, interrupt: &mut Signal, hangup: &mut Signal) -> Event {
-    tokio::select! {
-        _ = terminate.recv() => Event::Stop,
-        _ = interrupt.recv() => Event::Stop,
-        _ = hangup.recv() => Event::Reload,
-    }
-}
-
-/// Blocks until the first signal to stop.
-fn wait_for_stop(inbox: &Receiver<Event>) {
-    for event in inbox {
-        match event {
-            Event::Stop => return,
-            Event::Reload | Event::Finished(_) => {
-                info!("SIGHUP: settings change with a restart in this version, going on as before");
-            }
-        }
     }
 }
 

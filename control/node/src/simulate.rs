@@ -8,6 +8,10 @@
 //! Same input, same output, byte for byte: the hash seed is fixed and series are sorted. What a
 //! running engine would lose at a socket cannot be lost here; all else is counted as there.
 
+mod batch_json;
+mod origins;
+mod steps;
+
 use std::sync::Arc;
 
 use greyhound_config::settings::Settings;
@@ -25,10 +29,6 @@ use greyhound_pipeline::rules::Rules;
 use serde_json::{Map, Value, json};
 
 use crate::wiring;
-
-mod batch_json;
-mod origins;
-mod steps;
 
 use origins::Origins;
 use steps::Step;

@@ -21,7 +21,7 @@ pub(crate) struct View {
 }
 
 /// A few lines for a terminal.
-pub(crate) fn text(view: &View, settings: &Settings, colour: bool) -> String {
+pub(crate) fn text(view: &View, settings: &Settings, notices: &[String], colour: bool) -> String {
     let (title, label) = if colour {
         (
             AnsiColor::Green.on_default().bold(),
@@ -57,6 +57,7 @@ pub(crate) fn text(view: &View, settings: &Settings, colour: bool) -> String {
     if let Some(hint) = try_line(view) {
         rows.push(("try", hint));
     }
+    rows.extend(notices.iter().map(|notice| ("note", notice.clone())));
     let mut text = format!("{title}greyhound {VERSION}{title:#} is ready; Ctrl-C stops it\n");
     for (name, value) in rows {
         writeln!(text, "  {label}{name:14}{label:#} {value}").expect("a string takes everything");
@@ -99,17 +100,18 @@ mod tests {
             sinks: vec!["prometheus".to_owned()],
         };
         let settings = settings_from_json(None).expect("defaults");
-        let plain = text(&view, &settings, false);
+        let plain = text(&view, &settings, &["no socket".to_owned()], false);
         for part in [
             "UDP            127.0.0.1:8125",
             "http://127.0.0.1:9125/metrics",
             "every 10 s to prometheus",
+            "note           no socket",
             "greyhound send 'page.views:1|c|#env:dev'",
         ] {
             assert!(plain.contains(part), "{plain}");
         }
         assert!(!plain.contains('\x1b'));
-        assert!(text(&view, &settings, true).contains('\x1b'));
-        assert!(text(&View::default(), &settings, false).contains("nowhere"));
+        assert!(text(&view, &settings, &[], true).contains('\x1b'));
+        assert!(text(&View::default(), &settings, &[], false).contains("nowhere"));
     }
 }

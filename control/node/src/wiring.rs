@@ -7,16 +7,16 @@
 //!
 //! The only place that knows both the operator's words and the crates' own. One file per subsystem.
 
+pub mod pipeline;
+pub mod sinks;
+pub mod telemetry;
+
 use std::path::Path;
 
 use anyhow::Context;
 use greyhound_config::load::{self, DefaultFile, Sources};
 use greyhound_config::settings::Settings;
 use serde_json::{Map, Value};
-
-pub mod pipeline;
-pub mod sinks;
-pub mod telemetry;
 
 /// Where the Agent's default differs from ours: cases of the conformance vectors name only what
 /// differs from the Agent's.

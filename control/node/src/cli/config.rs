@@ -139,7 +139,10 @@ fn show(args: &ShowArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
         }
         writeln!(out)?;
     }
-    for notice in loaded.report.lines() {
+    // Settings without effect are marked in their own line.
+    let report = &loaded.report;
+    let warnings = report.warnings.iter().map(ToString::to_string);
+    for notice in warnings.chain(report.unknown.iter().map(ToString::to_string)) {
         writeln!(out, "{note}{}{note:#}", printable(notice.as_bytes()))?;
     }
     Ok(Exit::Done)

@@ -1,7 +1,8 @@
 //! A whole run inside the test process, without signals and without a log.
 
 use super::*;
-use crate::client::{Client, Destination};
+use crate::client::Client;
+use crate::client::destination::Destination;
 use crate::wiring::settings_from_json;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
