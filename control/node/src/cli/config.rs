@@ -25,6 +25,7 @@ Examples:
   greyhound config check --config new.yaml   is this file right? exit code 64 if not
   greyhound config unknown                   keys nobody knows, with the nearest known one
   greyhound config docs > settings.md        the reference page
+  greyhound config counters > telemetry.md   what is counted, and what it means
   greyhound config schema > schema.json      for editors"
 )]
 pub(super) struct Args {
@@ -43,6 +44,8 @@ enum Action {
     Check(ListArgs),
     /// The reference page of all settings, in Markdown
     Docs(DocsArgs),
+    /// The reference page of all counters, in Markdown
+    Counters,
     /// A JSON Schema of the settings file
     Schema,
     /// Keys that are no settings, with the nearest known name
@@ -82,6 +85,10 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
         Some(Action::Show(args)) => show(args, out),
         Some(Action::Check(args)) => check(args, out),
         Some(Action::Docs(args)) => docs(args, out),
+        Some(Action::Counters) => {
+            write!(out, "{}", wiring::telemetry::reference_page())?;
+            Ok(Exit::Done)
+        }
         Some(Action::Schema) => {
             writeln!(out, "{:#}", schema::json_schema())?;
             Ok(Exit::Done)

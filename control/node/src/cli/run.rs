@@ -70,3 +70,31 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
     let ready_file = args.ready_file.or_else(from_environment);
     Ok(lifecycle::run(&loaded, ready_file)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    fn refused(arguments: &[&str]) -> Failure {
+        let line = [&["greyhound", "run"], arguments].concat();
+        let Command::Run(args) = Cli::try_parse_from(line).expect("a command line").command else {
+            panic!("another command");
+        };
+        run(args).unwrap_err()
+    }
+
+    #[test]
+    fn a_setting_that_is_wrong_starts_nothing() {
+        let failure = refused(&["--set", "dogstatsd_port=many"]);
+        assert_eq!(failure.exit(), Exit::Usage);
+        assert!(failure.to_string().contains("dogstatsd_port"), "{failure}");
+    }
+
+    #[test]
+    fn standard_output_has_one_reader() {
+        let failure = refused(&["--print", "--ndjson", "-"]);
+        assert_eq!(failure.exit(), Exit::Usage);
+    }
+}

@@ -121,8 +121,8 @@ fn udp_addresses(udp: &settings::Udp) -> anyhow::Result<Vec<SocketAddr>> {
 /// Every address of the host.
 fn everywhere(port: u16) -> Vec<SocketAddr> {
     let mut addresses = vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)];
-    // Two sockets cannot agree on a free port, and a kernel without IPv6 has nothing to bind.
-    if port != 0 && UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+    // A kernel without IPv6 has nothing to bind there.
+    if UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
         addresses.push(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port));
     }
     addresses

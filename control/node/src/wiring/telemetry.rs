@@ -6,7 +6,7 @@ use greyhound_pipeline::engine::handle::Handle;
 use greyhound_pipeline::ledger::ListenerId;
 use greyhound_pipeline::receive::telemetry::ReceiveTally;
 use greyhound_pipeline::telemetry::PipelineTelemetry;
-use greyhound_telemetry::{Desc, DuplicateName, Kind, Registry, Snapshot, Source};
+use greyhound_telemetry::{docs, Desc, DuplicateName, Kind, Registry, Snapshot, Source};
 
 /// Reads a running engine.
 #[derive(Debug)]
@@ -103,6 +103,14 @@ pub fn register(registry: &Registry, handle: &Handle) -> Result<(), DuplicateNam
         Arc::clone(handle.flush_cells()),
     )))?;
     registry.register(Arc::new(EngineTelemetry(handle.clone())))
+}
+
+/// The reference page of everything Greyhound counts, in Markdown.
+pub fn reference_page() -> String {
+    let all = greyhound_pipeline::telemetry::descriptors()
+        .chain(DESCRIPTORS.iter())
+        .chain(greyhound_sinks::descriptors());
+    docs::markdown(all)
 }
 
 // === impl EngineTelemetry ===
