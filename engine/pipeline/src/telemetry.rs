@@ -271,6 +271,11 @@ static DESCRIPTORS: [Desc; 31] = [
     CLIENTS,
 ];
 
+/// Everything this module counts, for the reference page.
+pub fn descriptors() -> impl Iterator<Item = &'static Desc> {
+    DESCRIPTORS.iter()
+}
+
 // === impl PipelineTelemetry ===
 
 impl PipelineTelemetry {
@@ -542,8 +547,12 @@ mod tests {
             info(Transport::Unixgram, "uds-unixgram"),
         ];
         let ledger = Arc::new(Ledger::new(listeners, 2));
-        let tally =
-            Tally { datagrams_read: 3, datagrams_parsed: 2, truncated: 1, ..Tally::default() };
+        let tally = Tally {
+            datagrams_read: 3,
+            datagrams_parsed: 2,
+            truncated: 1,
+            ..Tally::default()
+        };
         ledger.cells(1)[0].store(&tally);
         let registry = Registry::new();
         let source = Arc::new(PipelineTelemetry::new(ledger, Arc::default()));

@@ -29,7 +29,7 @@ use tracing::{debug, error, warn};
 use crate::config::FanoutConfig;
 use crate::sink::{Reason, Receipt, Sink, SinkLedger, SinkTotals};
 
-mod telemetry;
+pub(crate) mod telemetry;
 
 /// How long sinks may still work when the fan-out is dropped without a stop.
 const DROPPED_GRACE: Duration = Duration::from_secs(5);

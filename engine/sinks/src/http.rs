@@ -41,7 +41,7 @@ use crate::prometheus::Exposition;
 mod body;
 mod pages;
 mod stall;
-mod telemetry;
+pub(crate) mod telemetry;
 
 use stall::Stall;
 use telemetry::{HttpTelemetry, Open};

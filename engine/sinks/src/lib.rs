@@ -27,3 +27,13 @@ pub mod ndjson;
 pub mod print;
 pub mod prometheus;
 pub mod sink;
+
+use greyhound_telemetry::Desc;
+
+/// Everything this crate counts, for the reference page.
+pub fn descriptors() -> impl Iterator<Item = &'static Desc> {
+    fanout::telemetry::DESCRIPTORS
+        .iter()
+        .chain(&prometheus::telemetry::DESCRIPTORS)
+        .chain(&http::telemetry::DESCRIPTORS)
+}

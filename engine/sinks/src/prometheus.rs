@@ -56,7 +56,7 @@ mod names;
 mod plan;
 mod state;
 mod summary;
-mod telemetry;
+pub(crate) mod telemetry;
 
 pub use expose::Scrape;
 pub use plan::ConfigError;

@@ -6,7 +6,7 @@ use greyhound_pipeline::engine::handle::Handle;
 use greyhound_pipeline::ledger::ListenerId;
 use greyhound_pipeline::receive::telemetry::ReceiveTally;
 use greyhound_pipeline::telemetry::PipelineTelemetry;
-use greyhound_telemetry::{docs, Desc, DuplicateName, Kind, Registry, Snapshot, Source};
+use greyhound_telemetry::{Desc, DuplicateName, Kind, Registry, Snapshot, Source, docs};
 
 /// Reads a running engine.
 #[derive(Debug)]
@@ -110,7 +110,12 @@ pub fn reference_page() -> String {
     let all = greyhound_pipeline::telemetry::descriptors()
         .chain(DESCRIPTORS.iter())
         .chain(greyhound_sinks::descriptors());
-    docs::markdown(all)
+    format!(
+        "# What Greyhound counts\n\n\
+         Printed by `greyhound config counters` from the tables in the code; served at `/telemetry`. Names without\n\
+         `greyhound.` are the Agent's.\n\n{}",
+        docs::markdown(all)
+    )
 }
 
 // === impl EngineTelemetry ===

@@ -8,7 +8,7 @@ use greyhound_telemetry::{Desc, Kind, Snapshot, Source};
 use super::Account;
 use crate::sink::Reason;
 
-static DESCRIPTORS: [Desc; 7] = [
+pub(crate) static DESCRIPTORS: [Desc; 7] = [
     Desc {
         name: "greyhound.sink.points_flushed",
         kind: Kind::Counter,

@@ -7,7 +7,7 @@ use hyper::StatusCode;
 
 use super::pages::Path;
 
-static DESCRIPTORS: [Desc; 3] = [
+pub(crate) static DESCRIPTORS: [Desc; 3] = [
     Desc {
         name: "greyhound.http.requests",
         kind: Kind::Counter,

@@ -6,7 +6,7 @@ use greyhound_telemetry::{Desc, Kind, Snapshot, Source};
 
 use super::Shared;
 
-static DESCRIPTORS: [Desc; 8] = [
+pub(crate) static DESCRIPTORS: [Desc; 8] = [
     Desc {
         name: "greyhound.prometheus.series",
         kind: Kind::Gauge,
