@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Everything has to happen before `greyhound.stop_timeout_seconds` are over; a second signal leaves
-//! [`HURRY`]. Whatever cannot be finished by then is counted, and the exit code says so.
+//! two seconds. Whatever cannot be finished by then is counted, and the exit code says so.
 
 mod signals;
 
@@ -174,10 +174,7 @@ fn start(
     let http = match wiring::sinks::http(settings)? {
         Some(config) => {
             if !config.listen.ip().is_loopback() {
-                notices.push(format!(
-                    "/metrics is open to other hosts at {}",
-                    config.listen
-                ));
+                warn!(address = %config.listen, "/metrics is open to other hosts, without authentication");
             }
             let ready = Arc::clone(&engine_view);
             let shown = Arc::clone(&registry);

@@ -154,6 +154,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_page_in_docs_is_current() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/telemetry.md");
+        let page = reference_page();
+        if std::env::var_os("GREYHOUND_BLESS").is_some() {
+            std::fs::write(&path, &page).expect("docs/ can be written");
+        }
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            committed == page,
+            "docs/telemetry.md is old: GREYHOUND_BLESS=1 cargo test -p greyhound the_page_in_docs"
+        );
+    }
+
+    #[test]
     fn every_counter_has_a_name_of_its_own_and_a_help_text() {
         let mut names: Vec<_> = DESCRIPTORS.iter().map(|desc| desc.name).collect();
         assert_eq!(names.len(), FIXED.len() + ReceiveTally::FIELDS.len());
