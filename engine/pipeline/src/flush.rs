@@ -60,6 +60,16 @@ counters! {
         filtered_points,
         /// Contexts whose type differed between lanes within a bucket; the first lane's stays.
         lane_clashes,
+        /// Contexts whose first sample was a gauge.
+        contexts_gauge,
+        /// Contexts whose first sample was a counter's.
+        contexts_counter,
+        /// Contexts whose first sample was a histogram's or a timing's.
+        contexts_histogram,
+        /// Contexts whose first sample was a set's.
+        contexts_set,
+        /// Contexts whose first sample was a distribution's.
+        contexts_distribution,
         /// Contexts known over all lanes, silent counters included.
         contexts,
         /// Samples that clients say they made (`datadog.dogstatsd.client.metrics`).
@@ -179,8 +189,14 @@ impl Flusher {
             self.contexts.leave(lane, &numbers);
         }
         let silent = self.rules.context_expiry_seconds;
-        self.contexts
+        let by_kind = self
+            .contexts
             .expire(second, silent, self.rules.counter_expiry_seconds);
+        self.tally.contexts_gauge = by_kind[MetricKind::Gauge as usize];
+        self.tally.contexts_counter = by_kind[MetricKind::Counter as usize];
+        self.tally.contexts_histogram = by_kind[MetricKind::Histogram as usize];
+        self.tally.contexts_set = by_kind[MetricKind::Set as usize];
+        self.tally.contexts_distribution = by_kind[MetricKind::Distribution as usize];
         self.last_cutoff = self.last_cutoff.max(cutoff);
         self.notices.tell(now);
         self.count(&batch);

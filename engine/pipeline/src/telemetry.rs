@@ -224,6 +224,12 @@ static FLUSH_FILTERED: Desc = counter(
     "Points of histogram aggregates dropped by the name filter list.",
 );
 
+static CONTEXTS_BY_TYPE: Desc = gauge(
+    "aggregator.dogstatsd_contexts_by_mtype",
+    "contexts",
+    &["shard", "metric_type"],
+    "Contexts over all lanes at the latest flush, by the type of their first sample.",
+);
 static LANE_CLASHES: Desc = counter(
     "greyhound.flush.lane_clashes",
     "contexts",
@@ -237,7 +243,7 @@ static CLIENTS: Desc = counter(
     "What clients say they sent or dropped, by their own telemetry; set it against what arrived.",
 );
 
-static DESCRIPTORS: [Desc; 31] = [
+static DESCRIPTORS: [Desc; 32] = [
     UDP_PACKETS,
     UDP_BYTES,
     UDS_PACKETS,
@@ -267,6 +273,7 @@ static DESCRIPTORS: [Desc; 31] = [
     FLUSH_DURATION,
     FLUSH_CONTEXTS,
     FLUSH_FILTERED,
+    CONTEXTS_BY_TYPE,
     LANE_CLASHES,
     CLIENTS,
 ];
@@ -508,6 +515,15 @@ fn flush(cells: &FlushCells, out: &mut Snapshot) {
     push(out, &FLUSH_DURATION, &[], tally.duration_microseconds);
     push(out, &FLUSH_CONTEXTS, &[], tally.contexts);
     push(out, &FLUSH_FILTERED, &[], tally.filtered_points);
+    for (kind, count) in [
+        ("Gauge", tally.contexts_gauge),
+        ("Counter", tally.contexts_counter),
+        ("Histogram", tally.contexts_histogram),
+        ("Set", tally.contexts_set),
+        ("Distribution", tally.contexts_distribution),
+    ] {
+        push(out, &CONTEXTS_BY_TYPE, &["all", kind], count);
+    }
     push(out, &LANE_CLASHES, &[], tally.lane_clashes);
     let reported = [
         tally.client_metrics,

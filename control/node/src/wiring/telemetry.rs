@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use greyhound_pipeline::engine::handle::Handle;
-use greyhound_pipeline::ledger::ListenerId;
+use greyhound_pipeline::ledger::{ListenerId, Transport};
 use greyhound_pipeline::receive::telemetry::ReceiveTally;
 use greyhound_pipeline::telemetry::PipelineTelemetry;
 use greyhound_telemetry::{Desc, DuplicateName, Kind, Registry, Snapshot, Source, docs};
@@ -36,8 +36,9 @@ const QUEUE: usize = 2;
 const CONNECTIONS: usize = 3;
 const FORWARDED: usize = 4;
 const READY: usize = 5;
+const ORIGIN_ERRORS: usize = 6;
 /// The receive counters follow behind these.
-const FIXED: [Desc; 6] = [
+const FIXED: [Desc; 7] = [
     desc(
         "greyhound.listener.kernel_drops",
         Kind::Counter,
@@ -53,18 +54,18 @@ const FIXED: [Desc; 6] = [
         "Receive buffer the kernel granted.",
     ),
     desc(
-        "greyhound.queue.batches",
+        "dogstatsd.packets_channel_size",
         Kind::Gauge,
         "batches",
         &[],
         "Packet batches that wait for a lane to help.",
     ),
     desc(
-        "greyhound.stream.connections",
+        "dogstatsd.uds_connections",
         Kind::Gauge,
         "connections",
-        &[],
-        "Stream connections open.",
+        &["listener_id", "transport"],
+        "Unix stream connections open; a datagram socket counts as one.",
     ),
     desc(
         "greyhound.forward.packets",
@@ -79,6 +80,13 @@ const FIXED: [Desc; 6] = [
         "",
         &[],
         "1 while every lane answers and the engine is not stopping.",
+    ),
+    desc(
+        "dogstatsd.uds_origin_detection_error",
+        Kind::Counter,
+        "packets",
+        &["listener_id", "transport"],
+        "Packets or connections without sender credentials although origin detection is on.",
     ),
 ];
 
@@ -127,17 +135,33 @@ impl Source for EngineTelemetry {
 
     fn collect(&self, out: &mut Snapshot) {
         let (handle, descs) = (&self.0, &*DESCRIPTORS);
+        let mut has_streams = false;
         for (index, listener) in handle.listeners().iter().enumerate() {
             let labels = [listener.info.id.as_str(), listener.info.address.as_str()];
             // There are never 65,536 listeners: each has a file descriptor.
             let drops = handle.kernel_drops().of(ListenerId(index as u16));
             out.push(&descs[KERNEL_DROPS], &labels, drops as f64);
+            let transport = listener.info.transport;
+            if transport == Transport::Unixgram {
+                out.push(&descs[CONNECTIONS], &[labels[0], transport.as_str()], 1.0);
+            }
+            has_streams |= transport == Transport::UnixStream;
             if let Some(buffer) = &listener.receive_buffer {
                 out.push(&descs[BUFFER], &labels, buffer.effective_bytes as f64);
             }
         }
         out.push(&descs[QUEUE], &[], handle.queue_len() as f64);
-        out.push(&descs[CONNECTIONS], &[], handle.connections() as f64);
+        if has_streams {
+            let open = handle.connections() as f64;
+            out.push(
+                &descs[CONNECTIONS],
+                &["uds-unix", Transport::UnixStream.as_str()],
+                open,
+            );
+        }
+        // Counted over all Unix sockets of a lane, not by socket.
+        let missing = handle.receive().credentials_missing as f64;
+        out.push(&descs[ORIGIN_ERRORS], &["uds", ""], missing);
         if let Some(forwarded) = handle.forwarded() {
             out.push(&descs[FORWARDED], &["ok"], forwarded.packets.get() as f64);
             out.push(&descs[FORWARDED], &["error"], forwarded.errors.get() as f64);

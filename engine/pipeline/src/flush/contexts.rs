@@ -158,22 +158,33 @@ impl Contexts {
         }
     }
 
-    /// Forgets what fell silent.
-    pub(super) fn expire(&mut self, second: i64, silent: i64, counter_expiry: i64) {
+    /// Forgets what fell silent, and counts what is left by the kind of its first sample.
+    pub(super) fn expire(
+        &mut self,
+        second: i64,
+        silent: i64,
+        counter_expiry: i64,
+    ) -> [u64; MetricKind::ALL.len()] {
+        let mut by_kind = [0; MetricKind::ALL.len()];
         for number in 0..self.all.len() {
             let known = &mut self.all[number];
-            let life = match known.first_kind {
-                None => continue,
-                Some(MetricKind::Counter) => silent.saturating_add(counter_expiry),
-                Some(_) => silent,
+            let Some(kind) = known.first_kind else {
+                continue;
+            };
+            let life = match kind {
+                MetricKind::Counter => silent.saturating_add(counter_expiry),
+                _ => silent,
             };
             if i64::from(known.last_seen).saturating_add(life) < second {
                 known.first_kind = None;
                 if known.lanes == 0 {
                     self.remove(number as u32);
                 }
+            } else {
+                by_kind[kind as usize] += 1;
             }
         }
+        by_kind
     }
 
     fn let_go(&mut self, number: u32) {
