@@ -1,6 +1,6 @@
-//! Which tag is exploding: asked once a limit refuses contexts, so it must be known by then.
+//! Which tag is exploding: of the contexts a limit refuses, the tag key with the most values.
 //!
-//! Fed only when a context is made, never per message. Bounded: past the bounds new keys or values
+//! Fed with the tags of refused contexts only, so it costs nothing until then. Bounded: past the bounds new keys or values
 //! are not followed, and the answer stays right for the ones seen first.
 
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ pub struct TagGrowth {
 // === impl TagGrowth ===
 
 impl TagGrowth {
-    /// Notes a tag of a new context.
+    /// Notes a tag of a refused context.
     pub fn note(&mut self, tag: &[u8]) {
         use std::hash::BuildHasher;
         let hash = self.seen.hasher().hash_one(tag);

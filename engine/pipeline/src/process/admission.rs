@@ -147,11 +147,15 @@ impl Processor {
         let context = self.builder.last();
         let len = context.as_bytes().len();
         let bytes = ContextTable::cost_bytes(len, len);
-        for tag in context.tags() {
-            self.growth.note(tag);
+        let admitted = self
+            .limiter
+            .admit_context(&self.rules.limits, origin, bytes);
+        if let Err(limit) = admitted {
+            for tag in context.tags() {
+                self.growth.note(tag);
+            }
+            return Err(limit);
         }
-        self.limiter
-            .admit_context(&self.rules.limits, origin, bytes)?;
         self.lane_tally.contexts_created += 1;
         Ok(self
             .contexts
@@ -182,15 +186,11 @@ impl Processor {
             refusal.count += count;
             return;
         }
-        let fastest_tag = self
-            .growth
-            .fastest()
-            .map(|(key, count)| (key.to_vec(), count));
         self.refusals.push(Refusal {
             limit,
             count,
             metric: metric.to_vec(),
-            fastest_tag,
+            fastest_tag: None,
         });
     }
 }

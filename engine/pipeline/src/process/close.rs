@@ -6,9 +6,10 @@ use std::sync::Arc;
 use greyhound_model::origin_table::OriginTable;
 use greyhound_model::time::Stamp;
 
-use super::{LaneFlush, Processor};
+use super::{LaneFlush, Processor, Refusal};
 use crate::aggregate::bucket::Bucket;
 use crate::aggregate::cell::Shape;
+use crate::context::limiter::Limit;
 use crate::context::table::Slot;
 
 /// Which buckets a flush takes.
@@ -46,7 +47,7 @@ impl Processor {
         let created = self.contexts.take_created();
         let open_counters = self.open_counters();
         let expired = self.expire(second);
-        self.growth.clear();
+        let refusals = self.take_refusals();
         self.publish_lane();
         LaneFlush {
             lane: self.lane,
@@ -57,7 +58,7 @@ impl Processor {
             events: std::mem::take(&mut self.events),
             service_checks: std::mem::take(&mut self.service_checks),
             timestamped: std::mem::take(&mut self.timestamped),
-            refusals: std::mem::take(&mut self.refusals),
+            refusals,
         }
     }
 
@@ -70,6 +71,23 @@ impl Processor {
     pub fn set_origins(&mut self, table: Arc<OriginTable>) {
         self.origins.set_table(table);
         self.contexts.forget_spellings();
+    }
+
+    /// What limits said no to, with the tag that is behind most of it.
+    fn take_refusals(&mut self) -> Vec<Refusal> {
+        let fastest = self
+            .growth
+            .fastest()
+            .map(|(key, count)| (key.to_vec(), count));
+        self.growth.clear();
+        let mut refusals = std::mem::take(&mut self.refusals);
+        for refusal in &mut refusals {
+            refusal.fastest_tag = match refusal.limit {
+                Limit::Contexts | Limit::ContextsPerOrigin | Limit::Memory => fastest.clone(),
+                Limit::Tags | Limit::SetMembers | Limit::HistogramValues | Limit::Events => None,
+            };
+        }
+        refusals
     }
 
     fn drop_open(&mut self) {

@@ -162,7 +162,8 @@ impl Sockets {
     }
 }
 
-/// All port groups. Addresses that ask for any free port get the same one.
+/// All port groups. An IPv4 and an IPv6 address that ask for any free port get the same one; two of
+/// one family cannot.
 fn bind_groups(config: &ListenConfig, lanes: usize) -> Result<Vec<UdpGroup>, StartError> {
     let mut attempt = 0;
     loop {
@@ -185,24 +186,22 @@ fn bind_groups_once(
     config: &ListenConfig,
     lanes: usize,
 ) -> Result<Vec<UdpGroup>, (bool, StartError)> {
-    let mut free_port = None;
-    let mut groups = Vec::new();
+    let mut groups: Vec<UdpGroup> = Vec::new();
+    // Address and port of the first listener on a free port that has no partner yet.
+    let mut single: Option<SocketAddr> = None;
     for &wanted in &config.udp {
         let mut address = wanted;
-        if address.port() == 0
-            && let Some(port) = free_port
-        {
-            address.set_port(port);
+        let partner =
+            single.filter(|first| wanted.port() == 0 && first.is_ipv4() != wanted.is_ipv4());
+        if let Some(first) = partner {
+            address.set_port(first.port());
         }
-        let group =
-            UdpGroup::bind(address, lanes, config.receive_buffer_bytes).map_err(|source| {
-                (
-                    wanted.port() == 0 && free_port.is_some(),
-                    udp_error(address, source),
-                )
-            })?;
-        if wanted.port() == 0 {
-            free_port = Some(group.address.port());
+        let group = UdpGroup::bind(address, lanes, config.receive_buffer_bytes)
+            .map_err(|source| (partner.is_some(), udp_error(address, source)))?;
+        if wanted.port() == 0 && single.is_none() {
+            single = Some(group.address);
+        } else if partner.is_some() {
+            single = None;
         }
         groups.push(group);
     }
