@@ -7,6 +7,7 @@
 //!
 //! The only place that knows both the operator's words and the crates' own. One file per subsystem.
 
+mod memory;
 pub mod pipeline;
 pub mod sinks;
 pub mod telemetry;

@@ -170,7 +170,7 @@ pub(super) const LIMITS: &[Row] = &[
         "greyhound.limits.memory",
         Kind::BYTES,
         "0",
-        "Bytes of contexts and buckets in all; new contexts above are refused and counted; 0 = no limit",
+        "Bytes of contexts and open buckets in all; what needs more is refused and counted; 0 = half of the memory the process may use",
     ),
     Row::new(
         "greyhound.limits.events",

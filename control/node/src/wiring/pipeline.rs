@@ -19,6 +19,8 @@ use greyhound_pipeline::config::{
     RulesConfig, UnixSocketConfig,
 };
 
+use super::memory;
+
 /// Stands for "never" where a duration is asked for: long, and safe to add to a clock.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
@@ -66,6 +68,9 @@ pub fn config_with_listeners(
     default_socket: impl Fn(&Path) -> Result<PathBuf, String>,
 ) -> anyhow::Result<(Config, Vec<String>)> {
     let mut config = config(settings, hostname)?;
+    if config.rules.limits.memory_bytes == 0 {
+        config.rules.limits.memory_bytes = memory::default_bytes();
+    }
     let mut notices = Vec::new();
     let listen = &settings.listen;
     if !listen.enabled {
