@@ -48,6 +48,7 @@
 //! nothing, and a refused message says nothing about its neighbours.
 #![forbid(unsafe_code)]
 
+pub mod corpus;
 mod error;
 mod event;
 mod fields;
