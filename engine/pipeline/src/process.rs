@@ -231,6 +231,7 @@ impl Processor {
         // A copy on the stack: counting goes to registers and one cache line.
         let mut tally = self.listeners[index].tally;
         let mut kinds = self.listeners[index].kinds;
+        let aggregated_before = tally.samples_aggregated;
         for packet in packets {
             tally.datagrams_parsed += 1;
             let origin = self.origins.of_sender(packet.sender);
@@ -254,6 +255,8 @@ impl Processor {
                 tally.unterminated += 1;
             }
         }
+        // One call, one bucket: `turn_to` chose it.
+        self.buckets.current().samples += tally.samples_aggregated - aggregated_before;
         let listener = &mut self.listeners[index];
         listener.tally = tally;
         listener.kinds = kinds;

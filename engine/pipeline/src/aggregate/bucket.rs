@@ -71,6 +71,14 @@ impl Bucket {
             .is_some_and(|cell| cell.context == context)
     }
 
+    /// That context's cell, if it is at this place.
+    #[inline]
+    pub fn cell_of(&mut self, place: u32, context: u32) -> Option<&mut Cell> {
+        self.cells
+            .get_mut(place as usize)
+            .filter(|cell| cell.context == context)
+    }
+
     /// Whether this place holds that context's sketch.
     #[inline]
     pub fn is_sketch_of(&self, place: u32, context: u32) -> bool {

@@ -4,6 +4,8 @@ use greyhound_model::metric::MetricKind;
 use greyhound_model::sketch::Sketch;
 use hashbrown::HashSet;
 
+use super::bucket::Arrival;
+
 /// Gauge, counter, set or histogram of one context in one bucket. 32 bytes; sets and histograms
 /// keep theirs in the bucket's own lists.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +74,34 @@ pub struct SketchCell {
     pub is_first: bool,
     /// The values.
     pub sketch: Sketch,
+}
+
+// === impl Cell ===
+
+impl Cell {
+    /// Takes a finite value of a gauge, or of a counter that is not sampled; says no to all else.
+    #[inline]
+    pub fn is_scalar_added(
+        &mut self,
+        kind: MetricKind,
+        value: f64,
+        sample_rate: f64,
+        arrival: Arrival,
+    ) -> bool {
+        match (kind, self.shape) {
+            (MetricKind::Counter, Shape::Counter) if sample_rate == 1.0 && value.is_finite() => {
+                self.value += value;
+            }
+            (MetricKind::Gauge, Shape::Gauge) if value.is_finite() => {
+                self.value = value;
+                self.order = arrival.order;
+            }
+            _ => return false,
+        }
+        self.has_value = true;
+        self.last_seen = arrival.second;
+        true
+    }
 }
 
 // === impl Shape ===

@@ -35,7 +35,13 @@ impl Processor {
         };
         let hash = self.contexts.hash(&key);
         let spelling = match self.contexts.find(hash, &key) {
-            Some(spelling) => spelling,
+            Some(spelling) => {
+                if self.is_scalar_added(spelling, metric) {
+                    tally.samples_aggregated += 1;
+                    return;
+                }
+                spelling
+            }
             None => match self.admit(hash, &key, metric) {
                 Ok(spelling) => spelling,
                 Err(limit) => return self.refuse_metric(limit, metric, samples, tally),
@@ -54,6 +60,27 @@ impl Processor {
         }
     }
 
+    /// Four messages in five: one value of a gauge or an unsampled counter whose cell is open. What
+    /// is not so plain goes the long way.
+    #[inline]
+    fn is_scalar_added(&mut self, spelling: u32, metric: &Metric<'_>) -> bool {
+        let Values::One(value) = metric.values else {
+            return false;
+        };
+        if metric.timestamp.is_some() {
+            return false;
+        }
+        let spelling = self.contexts.spelling(spelling);
+        let Some(cell) = self
+            .buckets
+            .current()
+            .cell_of(spelling.cell, spelling.context)
+        else {
+            return false;
+        };
+        cell.is_scalar_added(metric.kind, value, metric.sample_rate, self.arrival)
+    }
+
     /// Gauges, counters, sets, histograms and timings.
     #[inline]
     fn cell(&mut self, metric: &Metric<'_>, spelling: u32, context: u32, tally: &mut Tally) {
@@ -64,7 +91,6 @@ impl Processor {
         if bucket.cells[place as usize].shape != Shape::of(metric.kind) {
             tally.type_clashes += metric.values.len() as u64;
         }
-        let before = tally.samples_aggregated;
         match &metric.values {
             Values::Set(member) => self.member(place, member, weight, metric.name, tally),
             values => {
@@ -73,7 +99,6 @@ impl Processor {
                 }
             }
         }
-        self.buckets.current().samples += tally.samples_aggregated - before;
         self.copy(metric, context, None);
     }
 
@@ -195,7 +220,6 @@ impl Processor {
             }
         }
         tally.samples_aggregated += inserted;
-        bucket.samples += inserted;
     }
 
     #[cold]
