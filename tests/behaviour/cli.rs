@@ -127,14 +127,16 @@ fn config_shows_where_a_setting_came_from() {
     let line = done
         .stdout
         .lines()
-        .find(|line| line.contains("dogstatsd_buffer_size") && line.contains("4096"))
+        .find(|line| line.contains("dogstatsd_buffer_size") && line.contains("4KiB"))
         .unwrap_or_else(|| panic!("the setting is missing in:\n{}", done.stdout));
-    assert!(
-        line.contains("given.yaml") || line.contains("file"),
-        "{line}"
-    );
+    assert!(line.contains("given.yaml:1:"), "{line}");
     let said = format!("{}{}", done.stdout, done.stderr);
-    assert!(said.contains("dogstatsd_bufer_size"), "{said}");
+    let unknown = said
+        .lines()
+        .find(|line| line.contains("dogstatsd_bufer_size"))
+        .unwrap_or_else(|| panic!("the unknown key is missing in:\n{said}"));
+    assert!(unknown.contains("given.yaml:2:"), "{unknown}");
+    assert!(unknown.contains("`dogstatsd_buffer_size`"), "{unknown}");
 }
 
 #[test]

@@ -44,7 +44,8 @@ fn prometheus_scrapes_without_a_complaint_and_answers_exactly() {
     let target = prometheus.target();
     assert_eq!(target["lastError"], "", "{target}");
     assert_eq!(target["health"], "up", "{target}");
-    assert_eq!(prometheus.metadata("page_views_total")["type"], "counter");
+    // Prometheus asks for OpenMetrics, where the family has no suffix.
+    assert_eq!(prometheus.metadata("page_views")["type"], "counter");
     assert_eq!(prometheus.metadata("took")["type"], "summary");
     let log = prometheus.log();
     for line in log.lines() {

@@ -45,7 +45,8 @@ fn mapper_filter_and_percentiles_work_from_the_file() {
         daemon.udp(),
         "batch.nightly.done.ok:2|c\nsecret.one:1|c\nnoise.a:1:2|c\nh:1:2:3|h\n",
     );
-    daemon.wait_processed(7);
+    // What the filter refused is neither ok nor an error there; the ledger has it.
+    daemon.wait_processed(4);
     let stopped = daemon.stop();
     let records = &stopped.records;
     assert_eq!(records.total("batch.done"), 2.0);

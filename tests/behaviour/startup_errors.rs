@@ -45,13 +45,13 @@ fn a_file_that_is_no_yaml_is_named_with_its_line() {
 }
 
 #[test]
-fn an_unknown_key_of_our_own_is_refused_with_the_nearest_known_one() {
-    let ended = with_file("greyhound:\n  bucket_secondz: 5\n");
-    says(
-        &ended,
-        USAGE,
-        &["bucket_secondz", "greyhound.bucket_seconds"],
-    );
+fn an_unknown_key_of_our_own_is_reported_with_the_nearest_known_one() {
+    let daemon = Setup::new().with("greyhound.bucket_secondz", 5).start();
+    let line = daemon.wait_log("greyhound.bucket_secondz");
+    for words in ["greyhound.yaml:", "`greyhound.bucket_seconds`"] {
+        assert!(line.contains(words), "{words:?} is missing in: {line}");
+    }
+    daemon.stop();
 }
 
 #[test]
@@ -60,7 +60,8 @@ fn an_unknown_key_of_others_is_reported_and_does_no_harm() {
         .with("dogstatsd_prot", 1)
         .with("logs_enabled", true)
         .start();
-    daemon.wait_log("dogstatsd_prot");
+    let line = daemon.wait_log("dogstatsd_prot");
+    assert!(line.contains("`dogstatsd_port`"), "{line}");
     daemon.stop();
 }
 

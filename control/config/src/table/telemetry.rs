@@ -40,7 +40,13 @@ pub(super) const ROWS: &[Row] = &[
         "Writes the per-metric counts to a log",
     )
     .no_effect(),
-    Row::new("dogstatsd_log_file", Kind::Path, "", "That log").no_effect(),
+    Row::new(
+        "dogstatsd_log_file",
+        Kind::Path,
+        "",
+        "File of the log of those counts",
+    )
+    .no_effect(),
     Row::new(
         "dogstatsd_log_file_max_rolls",
         Kind::COUNT,
