@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 
 use greyhound_model::context::Context;
 use greyhound_model::metric::MetricKind;
+use greyhound_wire::OriginFields;
 
 use super::hash::Seed;
 use super::index::Index;
@@ -40,7 +41,7 @@ pub struct RawKey<'a> {
     /// Tag field as sent.
     pub tags: &'a [u8],
     /// `c:`, `e:` and `card:` as sent.
-    pub fields: [&'a [u8]; 3],
+    pub fields: &'a OriginFields<'a>,
 }
 
 /// One spelling.
@@ -133,7 +134,7 @@ impl ContextTable {
         hash = seed.write(hash, key.name);
         hash = seed.write(hash, key.tags);
         if key.has_fields() {
-            for field in key.fields {
+            for field in key.parts() {
                 hash = seed.write(hash, field);
             }
         }
@@ -371,7 +372,11 @@ impl Spelling {
 /// Whether `rest` is tags and fields of `key` with pipes between.
 fn rest_is(rest: &[u8], key: &RawKey<'_>) -> bool {
     let mut parts = rest.splitn(4, |&byte| byte == b'|');
-    parts.next() == Some(key.tags) && key.fields.iter().all(|field| parts.next() == Some(*field))
+    parts.next() == Some(key.tags)
+        && key
+            .parts()
+            .into_iter()
+            .all(|field| parts.next() == Some(field))
 }
 
 // === impl RawKey ===
@@ -379,12 +384,20 @@ fn rest_is(rest: &[u8], key: &RawKey<'_>) -> bool {
 impl RawKey<'_> {
     #[inline]
     fn has_fields(&self) -> bool {
-        self.fields.iter().any(|field| !field.is_empty())
+        !self.fields.is_empty()
+    }
+
+    fn parts(&self) -> [&[u8]; 3] {
+        [
+            self.fields.local_data,
+            self.fields.external_data,
+            self.fields.cardinality,
+        ]
     }
 
     /// Bytes the key takes.
     pub fn len_bytes(&self) -> usize {
-        let fields: usize = self.fields.iter().map(|field| field.len() + 1).sum();
+        let fields: usize = self.parts().iter().map(|field| field.len() + 1).sum();
         self.name.len() + self.tags.len() + if self.has_fields() { fields } else { 0 }
     }
 
@@ -394,7 +407,7 @@ impl RawKey<'_> {
         bytes.extend_from_slice(self.name);
         bytes.extend_from_slice(self.tags);
         if self.has_fields() {
-            for field in self.fields {
+            for field in self.parts() {
                 bytes.push(b'|');
                 bytes.extend_from_slice(field);
             }
@@ -408,13 +421,19 @@ mod tests {
     use super::*;
     use greyhound_model::context::Host;
 
+    const NO_FIELDS: OriginFields<'static> = OriginFields {
+        local_data: b"",
+        external_data: b"",
+        cardinality: b"",
+    };
+
     fn key<'a>(name: &'a str, tags: &'a str) -> RawKey<'a> {
         RawKey {
             kind: MetricKind::Counter,
             origin: 0,
             name: name.as_bytes(),
             tags: tags.as_bytes(),
-            fields: [b""; 3],
+            fields: &NO_FIELDS,
         }
     }
 
@@ -447,11 +466,17 @@ mod tests {
             },
             RawKey { origin: 1, ..base },
             RawKey {
-                fields: [b"x", b"", b""],
+                fields: &OriginFields {
+                    local_data: b"x",
+                    ..NO_FIELDS
+                },
                 ..base
             },
             RawKey {
-                fields: [b"", b"x", b""],
+                fields: &OriginFields {
+                    external_data: b"x",
+                    ..NO_FIELDS
+                },
                 ..base
             },
         ];

@@ -27,11 +27,7 @@ impl Processor {
             origin: sender,
             name: metric.name,
             tags: metric.tags.raw().unwrap_or_default(),
-            fields: [
-                metric.origin.local_data,
-                metric.origin.external_data,
-                metric.origin.cardinality,
-            ],
+            fields: &metric.origin,
         };
         let hash = self.contexts.hash(&key);
         let spelling = match self.contexts.find(hash, &key) {
