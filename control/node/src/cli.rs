@@ -7,6 +7,7 @@
 //! | 3 | `run` stopped at its deadline with counted loss |
 //! | 64 | the command line or a setting is wrong; nothing was started |
 
+mod bench;
 mod completions;
 mod config;
 mod explain;
@@ -67,6 +68,8 @@ enum Command {
     Run(run::Args),
     /// Send messages as an application would
     Send(send::Args),
+    /// Send load of exactly known size, to measure a server with
+    Bench(bench::Args),
     /// Say what the engine understands of messages, or why it refuses them
     Explain(explain::Args),
     /// Show, check and explain settings
@@ -182,6 +185,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
             return run::run(args);
         }
         Command::Send(args) => send::run(&args, &mut out, &mut io::stderr()),
+        Command::Bench(args) => bench::run(&args, &mut out, &mut io::stdin().lock()),
         Command::Config(args) => config::run(&args, &mut out),
         Command::Explain(args) => explain::run(args, &mut out),
         Command::Version(args) => version::run(&args, &mut out),

@@ -106,7 +106,7 @@ impl Client {
     }
 }
 
-fn connect_udp(host: &str, port: u16) -> io::Result<UdpSocket> {
+pub(crate) fn connect_udp(host: &str, port: u16) -> io::Result<UdpSocket> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for address in (host, port).to_socket_addrs()? {
         let any = if address.is_ipv4() {
@@ -126,14 +126,14 @@ fn connect_udp(host: &str, port: u16) -> io::Result<UdpSocket> {
     Err(last)
 }
 
-fn connect_unixgram(path: &Path) -> io::Result<UnixDatagram> {
+pub(crate) fn connect_unixgram(path: &Path) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     socket.connect(path)?;
     socket.set_write_timeout(Some(WRITE_PATIENCE))?;
     Ok(socket)
 }
 
-fn connect_unix_stream(path: &Path) -> io::Result<UnixStream> {
+pub(crate) fn connect_unix_stream(path: &Path) -> io::Result<UnixStream> {
     let stream = UnixStream::connect(path)?;
     stream.set_write_timeout(Some(WRITE_PATIENCE))?;
     Ok(stream)

@@ -5,6 +5,7 @@
 //!   │                                                     │
 //!   ├ run ──▶ startup ▸ hostname ▸ logging ──▶ lifecycle: pipeline ──▶ fan-out ──▶ sinks
 //!   ├ explain, send ──▶ greyhound-wire
+//!   ├ bench ──▶ load of known size, for measuring
 //!   └ explain --simulate ──▶ simulate: the same pipeline without sockets, under told time
 //! ```
 //!
@@ -14,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod explain;

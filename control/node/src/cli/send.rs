@@ -160,7 +160,7 @@ pub(super) fn run(
     if !args.force && messages::refuse(&messages, complaints)? {
         return Ok(Exit::Failed);
     }
-    let destination = destination(args)?;
+    let destination = destination(args.to.as_ref(), &args.settings)?;
     let packets = match args.pack {
         Some(len_bytes) => client::pack(messages.iter().map(Vec::as_slice), len_bytes),
         None => messages.clone(),
@@ -201,15 +201,19 @@ pub(super) fn run(
     Ok(Exit::Done)
 }
 
-fn destination(args: &Args) -> Result<Destination, Failure> {
-    if let Some(destination) = &args.to {
+/// Where to send: what was said, else what the environment tells clients, else our own listener.
+pub(super) fn destination(
+    to: Option<&Destination>,
+    settings: &SettingsArgs,
+) -> Result<Destination, Failure> {
+    if let Some(destination) = to {
         return Ok(destination.clone());
     }
     let variable = |name: &str| std::env::var(name).ok();
     if let Some(destination) = Destination::from_environment(variable).map_err(Failure::usage)? {
         return Ok(destination);
     }
-    Ok(listener(&args.settings.load()?.settings)?)
+    Ok(listener(&settings.load()?.settings)?)
 }
 
 /// Where a server with these settings listens.
