@@ -557,7 +557,7 @@ impl Lane {
             };
             match self.unixgram.get_mut(at) {
                 Some(source) => source.ready = true,
-                None => self.streams.note_ready(token),
+                None => self.streams.note_ready(token, event.is_read_closed()),
             }
         }
     }

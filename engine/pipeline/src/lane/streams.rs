@@ -103,8 +103,8 @@ impl Streams {
         })
     }
 
-    /// An edge came for this token.
-    pub(super) fn note_ready(&mut self, token: usize) {
+    /// An edge came for this token; `closed` when it says that the client writes no more.
+    pub(super) fn note_ready(&mut self, token: usize, closed: bool) {
         match token.checked_sub(self.token_base) {
             None => {
                 let acceptor = token.checked_sub(self.acceptor_base);
@@ -115,6 +115,7 @@ impl Streams {
             Some(at) => {
                 if let Some(Some(entry)) = self.connections.get_mut(at) {
                     entry.connection.ready = true;
+                    entry.connection.closed |= closed;
                     self.activate(at);
                 }
             }

@@ -19,6 +19,9 @@ pub struct Connection {
     pub listener: ListenerId,
     /// There may be bytes waiting.
     pub ready: bool,
+    /// The client has closed its side. There will be no further edge, so what is left, the end
+    /// included, is read without one.
+    pub closed: bool,
     stream: UnixStream,
     peer: Credentials,
     decoder: StreamDecoder,
@@ -57,6 +60,7 @@ impl Connection {
         Self {
             listener,
             ready: true,
+            closed: false,
             stream,
             peer,
             decoder: StreamDecoder::new(frame_len_bytes_max),
@@ -142,8 +146,9 @@ impl Connection {
                     self.progress_at_nanos = now.monotonic_nanos;
                 }
                 self.decoder.advance(len);
-                // A short read emptied the socket; the next bytes raise a new edge.
-                self.ready = len == room;
+                // A short read emptied the socket; the next bytes raise a new edge. The end does
+                // not, when the edge that told of it came before this read.
+                self.ready = len == room || self.closed;
             }
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => self.ready = false,
@@ -178,5 +183,49 @@ impl Connection {
         }
         self.more = true;
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use greyhound_sys::slots::Senders;
+
+    use super::*;
+
+    const FRAME: &[u8] = b"\x05\0\0\0a:1|c";
+
+    fn pair() -> (UnixStream, Connection) {
+        let (client, ours) = UnixStream::pair().expect("a pair of sockets");
+        ours.set_nonblocking(true).expect("a socket of ours");
+        let now = Stamp::at_unix_seconds(0.0);
+        let connection = Connection::new(ListenerId(0), ours, Credentials::default(), 64, now);
+        (client, connection)
+    }
+
+    fn turn(connection: &mut Connection) -> (Turn, usize) {
+        let mut slots = Slots::new(8, 64, Senders::Ignored);
+        let turn = connection.turn(&mut slots, Stamp::at_unix_seconds(0.0));
+        (turn.expect("a turn"), slots.len())
+    }
+
+    #[test]
+    fn an_end_that_was_told_before_the_last_read_is_found() {
+        let (mut client, mut connection) = pair();
+        client.write_all(FRAME).expect("room for a frame");
+        drop(client);
+        connection.closed = true;
+        assert_eq!(turn(&mut connection), (Turn::Open, 1));
+        assert!(connection.has_work());
+        assert_eq!(turn(&mut connection), (Turn::Over(StreamEnd::Eof), 0));
+    }
+
+    #[test]
+    fn a_short_read_waits_for_the_next_edge() {
+        let (mut client, mut connection) = pair();
+        client.write_all(FRAME).expect("room for a frame");
+        assert_eq!(turn(&mut connection), (Turn::Open, 1));
+        assert!(!connection.has_work());
     }
 }
