@@ -1,7 +1,7 @@
 //! Reading the Prometheus text form: just enough to ask for one value, and strict enough to notice a line
 //! that a scraper would refuse.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A page of `/metrics` or `/telemetry`.
 #[derive(Debug, Default)]
@@ -33,9 +33,10 @@ impl Exposition {
     /// Parses a page.
     ///
     /// # Errors
-    /// The first line that is neither comment nor sample, or that comes after `# EOF`.
+    /// The first line that is neither comment nor sample, repeats a series, or comes after `# EOF`.
     pub fn parse(page: &str) -> Result<Self, String> {
         let mut parsed = Self::default();
+        let mut known = BTreeSet::new();
         for line in page.lines() {
             if parsed.eof {
                 return Err(format!("a line after # EOF: {line:?}"));
@@ -47,6 +48,9 @@ impl Exposition {
                 Some(comment) => parsed.comment(comment.trim_start()),
                 None => {
                     let sample = sample(line).ok_or_else(|| format!("not a sample: {line:?}"))?;
+                    if !known.insert((sample.name.clone(), sample.labels.clone())) {
+                        return Err(format!("a series stands there twice: {line:?}"));
+                    }
                     parsed.samples.push(sample);
                 }
             }
@@ -182,6 +186,7 @@ mod tests {
             "a",
             "a one",
             "1a 2",
+            "a{x=\"1\"} 2\na{x=\"1\"} 2",
         ] {
             assert!(Exposition::parse(bad).is_err(), "{bad}");
         }

@@ -36,13 +36,30 @@ impl HotShots {
     /// When the client ends with an error.
     pub fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Finished {
         let script = source::root().join("tests/clients/hot_shots_client.js");
-        let mut command = daemon::clean(Command::new("node"));
+        let mut command = self.node();
         command
             .arg(script)
             .args(arguments)
-            .env("NODE_PATH", self.folder.join("node_modules"))
             .envs(environment.iter().copied());
-        let done = command::finish(&mut command, tools::INSTALL).expect("the client ends");
+        Self::succeeds(&mut command)
+    }
+
+    /// Runs a program given as text; fails when it fails.
+    ///
+    /// # Panics
+    /// When it ends with an error.
+    pub fn run_text(&self, program: &str) -> Finished {
+        Self::succeeds(self.node().arg("-e").arg(program))
+    }
+
+    fn node(&self) -> Command {
+        let mut command = daemon::clean(Command::new("node"));
+        command.env("NODE_PATH", self.folder.join("node_modules"));
+        command
+    }
+
+    fn succeeds(command: &mut Command) -> Finished {
+        let done = command::finish(command, tools::INSTALL).expect("the client ends");
         assert_eq!(done.code(), 0, "{}{}", done.stdout, done.stderr);
         done
     }

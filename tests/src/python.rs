@@ -26,7 +26,19 @@ pub fn run(python: &PathBuf, arguments: &[&str], environment: &[(&str, &str)]) -
         .arg(script)
         .args(arguments)
         .envs(environment.iter().copied());
-    let done = command::finish(&mut command, tools::INSTALL).expect("the client ends");
+    succeeds(&mut command)
+}
+
+/// Runs a program given as text; fails when it fails.
+///
+/// # Panics
+/// When it ends with an error.
+pub fn run_text(python: &PathBuf, program: &str) -> Finished {
+    succeeds(daemon::clean(Command::new(python)).arg("-c").arg(program))
+}
+
+fn succeeds(command: &mut Command) -> Finished {
+    let done = command::finish(command, tools::INSTALL).expect("the client ends");
     assert_eq!(done.code(), 0, "{}{}", done.stdout, done.stderr);
     done
 }
