@@ -364,6 +364,46 @@ fn every_count_says_what_it_counts() {
     }
 }
 
+/// Names in backquotes that begin with `greyhound.` and are not the start of others (`greyhound.limits.…`).
+fn names_of_ours(text: &str) -> impl Iterator<Item = &str> {
+    let starts = text.match_indices("`greyhound.").map(|(at, _)| at + 1);
+    starts.filter_map(|at| {
+        let (name, _) = text[at..].split_once('`')?;
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "._".contains(c);
+        (name.chars().all(is_name) && !name.ends_with('.')).then_some(name)
+    })
+}
+
+#[test]
+fn settings_and_counters_are_called_by_their_names() {
+    let table = greyhound_config::table::table();
+    let root = source::root();
+    let counters = std::fs::read_to_string(root.join("docs/telemetry.md"))
+        .expect("the page of counters is there");
+    let counters: BTreeSet<&str> = counters
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    assert!(counters.len() > 30, "{counters:?}");
+    let known = |name: &str| {
+        let file = name.ends_with(".yaml") || name.ends_with(".service");
+        file || table.row(name).is_some() || counters.contains(name)
+    };
+    let mut files = source::files(&root, "md");
+    files.extend(source::files(&root, "rs"));
+    let mut broken = Vec::new();
+    for (path, text) in read(&files) {
+        // What is wrong on purpose stands in tests.
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        if path.contains("tests") {
+            continue;
+        }
+        let unknown = names_of_ours(text).filter(|name| !known(name));
+        broken.extend(unknown.map(|name| format!("{path}: `{name}`")));
+    }
+    refuse("a setting or counter of that name does not exist", &broken);
+}
+
 #[test]
 fn the_pages_name_places_that_exist() {
     const TOPS: &[&str] = &[

@@ -25,7 +25,7 @@ counters! {
         connections_opened,
         /// Stream connections closed.
         connections_closed,
-        /// Stream connections closed at once, because there are as many as `greyhound.stream.connections_max` allows.
+        /// Stream connections closed at once, because there are as many as `greyhound.stream.connections` allows.
         peers_refused,
         /// Stream connections closed with half a frame after the idle limit.
         idle_closed,
