@@ -277,7 +277,6 @@ impl Builder {
             reports: reports_in,
             owed: vec![false; lanes],
             received: Vec::new(),
-            forget_later: Vec::new(),
         };
         let handle = Handle {
             shown,

@@ -118,8 +118,8 @@ pub struct Flusher {
     cells: Arc<FlushCells>,
 }
 
-/// Buckets of one start, with the lanes they come from.
-type LaneBuckets = Vec<(usize, Bucket)>;
+/// Buckets of one start, with common context numbers.
+type LaneBuckets = Vec<Bucket>;
 
 // === impl Flusher ===
 
@@ -152,11 +152,6 @@ impl Flusher {
         Arc::clone(&self.cells)
     }
 
-    /// A lane starts anew: its numbers mean nothing any more.
-    pub fn forget_lane(&mut self, lane: usize) {
-        self.contexts.forget_lane(lane);
-    }
-
     /// Merges what the lanes closed for this moment and makes the batch of it.
     ///
     /// Cost: one pass over all cells and all live counters.
@@ -166,28 +161,36 @@ impl Flusher {
         self.contexts.begin();
         let mut batch = self.batch(second, cause);
         let mut by_start: BTreeMap<i64, LaneBuckets> = BTreeMap::new();
-        let mut expired = Vec::with_capacity(lanes.len());
+        // A lane whose answer was late has two here, and the second gives numbers of the first out
+        // anew: what a number means is settled flush by flush, in order.
+        let (mut open_counters, mut left) = (Vec::new(), Vec::new());
         for mut flush in lanes {
+            if flush.starts_anew {
+                self.contexts.forget_lane(flush.lane, &mut left);
+            }
             let created = std::mem::take(&mut flush.created);
             self.contexts.meet(flush.lane, created, &mut self.clients);
-            for bucket in std::mem::take(&mut flush.buckets) {
-                by_start
-                    .entry(bucket.start)
-                    .or_default()
-                    .push((flush.lane, bucket));
+            for mut bucket in std::mem::take(&mut flush.buckets) {
+                self.contexts.translate(flush.lane, &mut bucket);
+                by_start.entry(bucket.start).or_default().push(bucket);
             }
-            self.touch_open(&flush);
+            for (lane_number, last_seen) in flush.open_counters {
+                let number = self.contexts.number(flush.lane, lane_number);
+                open_counters.push((number, last_seen));
+            }
+            self.contexts.leave(flush.lane, &flush.expired, &mut left);
             batch.events.append(&mut flush.events);
             batch.service_checks.append(&mut flush.service_checks);
             self.notices.collect(std::mem::take(&mut flush.refusals));
             self.push_timestamped(&mut batch.series, std::mem::take(&mut flush.timestamped));
-            expired.push((flush.lane, flush.expired));
         }
         self.touch_closed(&by_start);
-        self.emit(&mut batch, by_start, cutoff);
-        for (lane, numbers) in expired {
-            self.contexts.leave(lane, &numbers);
+        // Later than anything in a closed bucket: it must not decide what a context began as.
+        for (number, last_seen) in open_counters {
+            self.contexts.touch(number, last_seen, MetricKind::Counter);
         }
+        self.emit(&mut batch, by_start, cutoff);
+        self.contexts.let_go(&left);
         let silent = self.rules.context_expiry_seconds;
         let by_kind = self
             .contexts
@@ -232,20 +235,12 @@ impl Flusher {
         }
     }
 
-    fn touch_open(&mut self, flush: &LaneFlush) {
-        for &(number, last_seen) in &flush.open_counters {
-            self.contexts
-                .touch(flush.lane, number, last_seen, MetricKind::Counter);
-        }
-    }
-
     /// Everything seen in this flush is known before the first zero is made.
     fn touch_closed(&mut self, by_start: &BTreeMap<i64, LaneBuckets>) {
-        for (lane, bucket) in by_start.values().flatten() {
+        for bucket in by_start.values().flatten() {
             for cell in bucket.sketches.iter().filter(|cell| cell.is_first) {
                 let kind = MetricKind::Distribution;
-                self.contexts
-                    .touch(*lane, cell.context, cell.last_seen, kind);
+                self.contexts.touch(cell.context, cell.last_seen, kind);
             }
             for cell in &bucket.cells {
                 let kind = match cell.shape {
@@ -254,13 +249,11 @@ impl Flusher {
                     Shape::Set => MetricKind::Set,
                     Shape::Histogram => MetricKind::Histogram,
                 };
-                self.contexts
-                    .touch(*lane, cell.context, cell.last_seen, kind);
+                self.contexts.touch(cell.context, cell.last_seen, kind);
             }
             for cell in bucket.sketches.iter().filter(|cell| !cell.is_first) {
                 let kind = MetricKind::Distribution;
-                self.contexts
-                    .touch(*lane, cell.context, cell.last_seen, kind);
+                self.contexts.touch(cell.context, cell.last_seen, kind);
             }
         }
     }
@@ -280,8 +273,8 @@ impl Flusher {
         }
         for (start, buckets) in by_start {
             let mut merged = Merged::default();
-            for (lane, bucket) in buckets {
-                merged.add(lane, bucket, &mut self.contexts);
+            for bucket in buckets {
+                merged.add(bucket, &mut self.contexts);
             }
             self.tally.lane_clashes += merged.clashes;
             self.clients.add(&merged, &mut self.contexts);

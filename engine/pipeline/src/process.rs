@@ -72,6 +72,8 @@ pub struct Processor {
     /// Bytes charged for events and service checks.
     item_bytes: u64,
     timestamped: Vec<Timestamped>,
+    /// Nothing was handed over yet.
+    starts_anew: bool,
 }
 
 #[derive(Debug)]
@@ -122,6 +124,8 @@ pub struct Timestamped {
 pub struct LaneFlush {
     /// Which lane.
     pub lane: usize,
+    /// The first of a processor: what its lane's numbers meant before is void.
+    pub starts_anew: bool,
     /// Contexts that are new since the last time: number and text. Comes before `buckets`.
     pub created: Vec<(u32, Context)>,
     /// Closed buckets, oldest first.
@@ -194,6 +198,7 @@ impl Processor {
             service_checks: Vec::new(),
             item_bytes: 0,
             timestamped: Vec::new(),
+            starts_anew: true,
             rules: parts.rules,
         }
     }

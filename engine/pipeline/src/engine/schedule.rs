@@ -58,8 +58,6 @@ pub(super) struct FlushThread {
     pub(super) owed: Vec<bool>,
     /// Answers for the next merge.
     pub(super) received: Vec<LaneFlush>,
-    /// Lanes that restarted after they had answered.
-    pub(super) forget_later: Vec<usize>,
 }
 
 /// What woke the thread.
@@ -172,14 +170,6 @@ impl FlushThread {
                 let batch = self.flusher.timestamped(self.clock.now(), samples);
                 self.deliver(batch);
             }
-            Report::Restarted { lane } => {
-                // What the lane closed before it broke speaks of its old numbers.
-                if self.received.iter().any(|flush| flush.lane == lane) {
-                    self.forget_later.push(lane);
-                } else {
-                    self.flusher.forget_lane(lane);
-                }
-            }
         }
     }
 
@@ -187,9 +177,6 @@ impl FlushThread {
         let start = Instant::now();
         let received = std::mem::take(&mut self.received);
         let batch = self.flusher.flush(now, cause, received);
-        for lane in self.forget_later.drain(..) {
-            self.flusher.forget_lane(lane);
-        }
         self.deliver(batch);
         let took = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.flusher.took(took);

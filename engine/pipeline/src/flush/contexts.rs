@@ -8,11 +8,12 @@ use greyhound_model::metric::MetricKind;
 
 use super::clients::ClientReports;
 use super::merge::Merged;
+use crate::aggregate::bucket::Bucket;
 use crate::context::hash::Seed;
 use crate::context::index::Index;
 
-/// A lane's number that means nothing.
-const UNKNOWN: u32 = u32::MAX;
+/// A number that means nothing.
+pub(super) const UNKNOWN: u32 = u32::MAX;
 
 /// All contexts.
 #[derive(Debug)]
@@ -92,38 +93,54 @@ impl Contexts {
         }
     }
 
-    /// A lane takes numbers back.
-    pub(super) fn leave(&mut self, lane: usize, lane_numbers: &[u32]) {
+    /// A lane takes numbers back. What they meant is put on `left`, for [`let_go`](Self::let_go).
+    pub(super) fn leave(&mut self, lane: usize, lane_numbers: &[u32], left: &mut Vec<u32>) {
         for &lane_number in lane_numbers {
             if let Some(number) = self.by_lane[lane].get_mut(lane_number as usize) {
-                let number = std::mem::replace(number, UNKNOWN);
-                self.let_go(number);
+                left.push(std::mem::replace(number, UNKNOWN));
             }
         }
     }
 
     /// A lane takes all its numbers back.
-    pub(super) fn forget_lane(&mut self, lane: usize) {
-        for number in std::mem::take(&mut self.by_lane[lane]) {
-            self.let_go(number);
+    pub(super) fn forget_lane(&mut self, lane: usize, left: &mut Vec<u32>) {
+        left.append(&mut self.by_lane[lane]);
+    }
+
+    /// Lanes need these no more. Comes when all of the flush has been seen.
+    pub(super) fn let_go(&mut self, left: &[u32]) {
+        for &number in left {
+            self.let_go_one(number);
         }
     }
 
-    /// The common number of a lane's number.
+    /// The common number of a lane's number, or [`UNKNOWN`].
     #[inline]
-    pub(super) fn number(&self, lane: usize, lane_number: u32) -> Option<u32> {
-        let number = *self.by_lane[lane].get(lane_number as usize)?;
-        (number != UNKNOWN).then_some(number)
+    pub(super) fn number(&self, lane: usize, lane_number: u32) -> u32 {
+        let numbers = &self.by_lane[lane];
+        numbers
+            .get(lane_number as usize)
+            .copied()
+            .unwrap_or(UNKNOWN)
+    }
+
+    /// Puts common numbers in place of the lane's.
+    pub(super) fn translate(&self, lane: usize, bucket: &mut Bucket) {
+        for cell in &mut bucket.cells {
+            cell.context = self.number(lane, cell.context);
+        }
+        for cell in &mut bucket.sketches {
+            cell.context = self.number(lane, cell.context);
+        }
     }
 
     /// A sample of this kind was seen.
     #[inline]
-    pub(super) fn touch(&mut self, lane: usize, lane_number: u32, second: u32, kind: MetricKind) {
-        let Some(number) = self.number(lane, lane_number) else {
+    pub(super) fn touch(&mut self, number: u32, second: u32, kind: MetricKind) {
+        let round = self.round;
+        let Some(known) = self.all.get_mut(number as usize) else {
             return;
         };
-        let round = self.round;
-        let known = &mut self.all[number as usize];
         if known.first_kind.is_none() {
             known.first_kind = Some(kind);
             known.since = round;
@@ -187,7 +204,7 @@ impl Contexts {
         by_kind
     }
 
-    fn let_go(&mut self, number: u32) {
+    fn let_go_one(&mut self, number: u32) {
         if number == UNKNOWN {
             return;
         }

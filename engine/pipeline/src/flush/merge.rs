@@ -2,7 +2,7 @@
 
 use greyhound_model::sketch::Sketch;
 
-use super::contexts::Contexts;
+use super::contexts::{Contexts, UNKNOWN};
 use crate::aggregate::bucket::Bucket;
 use crate::aggregate::cell::{Cell, HistogramCell, SetCell, Shape};
 
@@ -28,15 +28,16 @@ enum Held {
 // === impl Merged ===
 
 impl Merged {
-    /// Adds one lane's bucket.
-    pub(super) fn add(&mut self, lane: usize, mut bucket: Bucket, contexts: &mut Contexts) {
+    /// Adds one lane's bucket, in which common numbers stand.
+    pub(super) fn add(&mut self, mut bucket: Bucket, contexts: &mut Contexts) {
         if self.cells.is_empty() {
             self.cells.reserve(bucket.cells.len());
         }
         for cell in &bucket.cells {
-            let Some(number) = contexts.number(lane, cell.context) else {
+            let number = cell.context;
+            if number == UNKNOWN {
                 continue;
-            };
+            }
             let held = match cell.shape {
                 Shape::Gauge | Shape::Counter => Held::Number(cell.value),
                 Shape::Set => Held::Set(std::mem::take(&mut bucket.sets[cell.place as usize])),
@@ -47,13 +48,14 @@ impl Merged {
             let (place, _) = contexts.places(number);
             match self.cells.get(*place as usize) {
                 Some(known) if known.context == number => self.join(*place, cell, held),
-                _ => *place = self.push(number, cell, held),
+                _ => *place = self.push(cell, held),
             }
         }
         for cell in bucket.sketches {
-            let Some(number) = contexts.number(lane, cell.context) else {
+            let number = cell.context;
+            if number == UNKNOWN {
                 continue;
-            };
+            }
             let (_, place) = contexts.places(number);
             match self.sketches.get_mut(*place as usize) {
                 Some((known, sketch)) if *known == number => sketch.merge(&cell.sketch),
@@ -99,11 +101,8 @@ impl Merged {
         }
     }
 
-    fn push(&mut self, number: u32, cell: &Cell, held: Held) -> u32 {
-        let mut cell = Cell {
-            context: number,
-            ..*cell
-        };
+    fn push(&mut self, cell: &Cell, held: Held) -> u32 {
+        let mut cell = *cell;
         match held {
             Held::Number(_) => {}
             Held::Set(set) => {

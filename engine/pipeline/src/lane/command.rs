@@ -44,8 +44,6 @@ pub(crate) enum Report {
     Closed(LaneFlush),
     /// Samples that brought their own time; they do not wait for the grid.
     Timestamped(Vec<Timestamped>),
-    /// The lane broke: what the flush knows of its contexts is void.
-    Restarted { lane: usize },
     /// The answer to a stop, the last report of this lane.
     Stopped(LaneFlush),
 }

@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Lane;
-use super::command::Report;
 use super::desk::InHand;
 use crate::ledger::{Ledger, ListenerId};
 use crate::process::{Processor, ProcessorParts};
@@ -63,7 +62,6 @@ pub(crate) fn supervise(mut lane: Lane, mut parts: ProcessorParts, restarts: &Re
         lane.put_back_taken();
         lane.desk.tally.lane_restarts += 1;
         lane.desk.publish();
-        lane.report(Report::Restarted { lane: parts.lane });
         restarts.note(Instant::now());
         tracing::error!(
             lane = parts.lane,

@@ -51,6 +51,7 @@ impl Processor {
         self.publish_lane();
         LaneFlush {
             lane: self.lane,
+            starts_anew: std::mem::take(&mut self.starts_anew),
             created,
             buckets,
             open_counters,

@@ -1,5 +1,7 @@
 //! The processor and the flusher together, under simulated time.
 
+mod edges;
+
 use std::sync::Arc;
 
 use greyhound_model::flush::{FlushBatch, FlushCause};

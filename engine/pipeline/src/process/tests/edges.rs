@@ -1,0 +1,68 @@
+//! Clocks that jump, samples from the future, answers that come late, memory that is not charged.
+
+use super::*;
+
+#[test]
+fn an_answer_that_comes_a_flush_late_is_not_mixed_up() {
+    let mut rig = Rig::one(RulesConfig::default());
+    rig.send(0, 1.0, "old:1|g");
+    let at = Stamp::at_unix_seconds;
+    let first = rig.lanes[0].close(at(10.0), CloseScope::Over);
+    rig.send(0, 11.0, "kept:1|g");
+    let second = rig.lanes[0].close(at(50.0), CloseScope::Over);
+    // The numbers of both are free again and given out anew.
+    rig.send(0, 51.0, "new:2|g\nnewer:3|g");
+    let third = rig.lanes[0].close(at(60.0), CloseScope::Over);
+    let batch = rig
+        .flusher
+        .flush(at(60.0), FlushCause::Interval, vec![first, second, third]);
+    assert_eq!(
+        text(&batch),
+        [
+            "kept Gauge kept{} 10=1.000000",
+            "new Gauge new{} 50=2.000000",
+            "newer Gauge newer{} 50=3.000000",
+            "old Gauge old{} 0=1.000000",
+        ]
+    );
+    rig.send(0, 61.0, "new:4|g");
+    assert_eq!(text(&rig.flush(70.0)), ["new Gauge new{} 60=4.000000"]);
+}
+
+#[test]
+fn what_a_context_is_in_the_open_bucket_does_not_change_the_closed_one() {
+    let mut rig = Rig::one(RulesConfig::default());
+    rig.send(0, 5.0, "m:5|g");
+    rig.send(0, 12.0, "m:1|c");
+    assert_eq!(text(&rig.flush(13.0)), ["m Gauge m{} 0=5.000000"]);
+    assert_eq!(text(&rig.flush(20.0)), ["m Rate m{} 10=1.000000"]);
+    assert_eq!(text(&rig.flush(30.0)), [""; 0], "it began as a gauge");
+}
+
+#[test]
+fn a_lane_that_starts_anew_after_its_answer_keeps_both_apart() {
+    let mut rig = Rig::one(RulesConfig::default());
+    let mut fresh = Rig::one(RulesConfig::default());
+    let at = Stamp::at_unix_seconds;
+    rig.send(0, 1.0, "old:1|g\nboth:2|g");
+    let first = rig.lanes[0].close(at(10.0), CloseScope::Over);
+    fresh.send(0, 11.0, "both:3|g\nnew:4|g");
+    let second = fresh.lanes[0].close(at(20.0), CloseScope::Over);
+    let batch = rig
+        .flusher
+        .flush(at(20.0), FlushCause::Interval, vec![first, second]);
+    assert_eq!(
+        text(&batch),
+        [
+            "both Gauge both{} 0=2.000000 10=3.000000",
+            "new Gauge new{} 10=4.000000",
+            "old Gauge old{} 0=1.000000",
+        ]
+    );
+    fresh.send(0, 21.0, "new:5|g");
+    let third = fresh.lanes[0].close(at(30.0), CloseScope::Over);
+    let batch = rig
+        .flusher
+        .flush(at(30.0), FlushCause::Interval, vec![third]);
+    assert_eq!(text(&batch), ["new Gauge new{} 20=5.000000"]);
+}
