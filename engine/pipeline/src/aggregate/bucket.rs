@@ -2,6 +2,7 @@
 
 use greyhound_model::metric::MetricKind;
 use greyhound_model::sketch::Sketch;
+use hashbrown::HashMap;
 
 use super::cell::{Cell, HistogramCell, SetCell, Shape, SketchCell};
 use super::weight::Weight;
@@ -26,6 +27,9 @@ pub struct Bucket {
     pub samples: u64,
     /// Bytes of members and values, as charged to the memory limit.
     pub charged_bytes: u64,
+    /// Sketches by context that were opened by the client's time, not by ours. Their contexts do not
+    /// remember them.
+    by_client_time: HashMap<u32, u32, foldhash::fast::RandomState>,
 }
 
 /// When a sample arrived.
@@ -129,6 +133,21 @@ impl Bucket {
         (self.sketches.len() - 1) as u32
     }
 
+    /// The sketch of a context that a client's own time led here, opened when needed.
+    pub fn sketch_by_client_time(&mut self, context: u32) -> u32 {
+        if let Some(&place) = self.by_client_time.get(&context) {
+            return place;
+        }
+        let place = self.add_sketch(context, true);
+        self.by_client_time.insert(context, place);
+        place
+    }
+
+    /// Whether contexts remember all that is in here.
+    pub fn is_remembered(&self) -> bool {
+        self.by_client_time.is_empty()
+    }
+
     /// Feeds a finite number to a cell, whatever its shape: the first sample of a bucket decides,
     /// later ones are taken as if they were of its kind.
     #[inline]
@@ -209,7 +228,9 @@ impl Buckets {
             .get(self.current)
             .is_none_or(|bucket| bucket.start != start)
         {
-            self.current = self.position(start).unwrap_or_else(|| self.add(start));
+            self.current = self
+                .position(start)
+                .unwrap_or_else(|| self.add(start, true));
         }
         went_back
     }
@@ -224,7 +245,7 @@ impl Buckets {
     pub fn at(&mut self, start: i64) -> &mut Bucket {
         let at = match self.position(start) {
             Some(at) => at,
-            None if self.open.len() < OPEN_MAX => self.add(start),
+            None if self.open.len() < OPEN_MAX => self.add(start, false),
             None => self.current,
         };
         &mut self.open[at]
@@ -269,8 +290,8 @@ impl Buckets {
         self.open.iter().position(|bucket| bucket.start == start)
     }
 
-    fn add(&mut self, start: i64) -> usize {
-        let bucket = Bucket::new(start, self.peek());
+    fn add(&mut self, start: i64, is_of_now: bool) -> usize {
+        let bucket = Bucket::new(start, self.peek().filter(|_| is_of_now));
         self.open.push(bucket);
         self.open.len() - 1
     }

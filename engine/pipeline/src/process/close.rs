@@ -115,7 +115,8 @@ impl Processor {
         let open = self.buckets.open();
         // Only strange clocks leave a silent context in an open bucket; its number must then stay.
         let held: Option<HashSet<u32>> = match open {
-            [] | [_] => None,
+            [] => None,
+            [bucket] if bucket.is_remembered() => None,
             several => Some(several.iter().flat_map(contexts_in).collect()),
         };
         let is_held = |number: u32, slot: &Slot| match (&held, open) {

@@ -254,7 +254,7 @@ impl Processor {
         }
         let place = match bucket_start {
             None => self.open_sketch(copy),
-            Some(start) => self.buckets.at(start).add_sketch(copy, true),
+            Some(start) => self.buckets.at(start).sketch_by_client_time(copy),
         };
         let bucket = match bucket_start {
             None => self.buckets.current(),

@@ -1,6 +1,59 @@
 //! Clocks that jump, samples from the future, answers that come late, memory that is not charged.
 
 use super::*;
+use crate::config::HistogramConfig;
+
+fn with_copy() -> RulesConfig {
+    RulesConfig {
+        histogram: HistogramConfig {
+            copy_to_distribution: true,
+            copy_prefix: b"d.".to_vec(),
+            ..HistogramConfig::default()
+        },
+        ..RulesConfig::default()
+    }
+}
+
+#[test]
+fn a_copy_from_the_future_keeps_its_context_until_its_bucket_is_over() {
+    let mut rig = Rig::one(with_copy());
+    rig.send(0, 1.0, "lag:7|h|T1000");
+    for at in (10..=900).step_by(10) {
+        assert_eq!(text(&rig.flush(f64::from(at))), [""; 0]);
+        // New contexts, so that a number that was free would be taken.
+        rig.send(0, f64::from(at) + 1.0, &format!("other{at}:1|d"));
+        rig.send(0, f64::from(at) + 9.0, &format!("more{at}:1|d"));
+        let own = rig.flush(f64::from(at) + 9.5);
+        assert!(own.sketches.is_empty());
+        rig.flusher.flush(
+            Stamp::at_unix_seconds(f64::from(at)),
+            FlushCause::Interval,
+            vec![],
+        );
+        let now = Stamp::at_unix_seconds(f64::from(at) + 10.0);
+        let taken = rig.lanes[0].close(now, CloseScope::Over);
+        rig.flusher.flush(now, FlushCause::Interval, vec![taken]);
+    }
+    let flushed = rig.flush(1010.0);
+    let names: Vec<String> = text(&flushed);
+    assert_eq!(names.len(), 1, "{names:?}");
+    assert!(names[0].starts_with("d.lag{} 1000: 1 7.0"), "{names:?}");
+}
+
+#[test]
+fn copies_from_the_future_share_one_sketch() {
+    let mut rig = Rig::one(with_copy());
+    for _ in 0..1000 {
+        rig.send(0, 1.0, "lag:7|h|T1000");
+    }
+    let sketches: usize = rig.lanes[0]
+        .buckets
+        .open()
+        .iter()
+        .map(|bucket| bucket.sketches.len())
+        .sum();
+    assert_eq!(sketches, 1);
+}
 
 #[test]
 fn an_answer_that_comes_a_flush_late_is_not_mixed_up() {
