@@ -31,7 +31,10 @@ fn main() -> ExitCode {
 
 fn wire(packets: &[Vec<u8>], passes: usize) {
     let mut values = 0;
-    for line in (0..passes).flat_map(|_| packets).flat_map(|packet| frame::lines(packet, false)) {
+    for line in (0..passes)
+        .flat_map(|_| packets)
+        .flat_map(|packet| frame::lines(packet, false))
+    {
         if let Ok(Message::Metric(metric)) = greyhound_wire::parse(line, Options::default()) {
             values += std::hint::black_box(metric).values.len();
         }
