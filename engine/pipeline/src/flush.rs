@@ -200,6 +200,10 @@ impl Flusher {
         self.tally.contexts_histogram = by_kind[MetricKind::Histogram as usize];
         self.tally.contexts_set = by_kind[MetricKind::Set as usize];
         self.tally.contexts_distribution = by_kind[MetricKind::Distribution as usize];
+        if self.last_cutoff.saturating_sub(cutoff) > self.width.seconds() {
+            // As the lanes do: after a long step back the new time is believed.
+            self.last_cutoff = cutoff;
+        }
         self.last_cutoff = self.last_cutoff.max(cutoff);
         self.notices.tell(now);
         self.count(&batch);

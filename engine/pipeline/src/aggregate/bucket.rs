@@ -10,6 +10,10 @@ use super::weight::Weight;
 /// Buckets open at once. One is the rule; timestamped copies of histograms can ask for more.
 const OPEN_MAX: usize = 128;
 
+/// Widths by which the clock must step back to leave the bucket of now behind. Batches that waited
+/// in a queue go back less far.
+const LEFT_BEHIND_WIDTHS: i64 = 6;
+
 /// Some seconds of one lane.
 #[derive(Debug, Default)]
 pub struct Bucket {
@@ -27,6 +31,8 @@ pub struct Bucket {
     pub samples: u64,
     /// Bytes of members and values, as charged to the memory limit.
     pub charged_bytes: u64,
+    /// The clock went back far behind it: it leaves with the next close.
+    is_left_behind: bool,
     /// Sketches by context that were opened by the client's time, not by ours. Their contexts do not
     /// remember them.
     by_client_time: HashMap<u32, u32, foldhash::fast::RandomState>,
@@ -228,9 +234,11 @@ impl Buckets {
             .get(self.current)
             .is_none_or(|bucket| bucket.start != start)
         {
+            self.leave_behind(start.saturating_add(LEFT_BEHIND_WIDTHS * width_seconds));
             self.current = self
                 .position(start)
                 .unwrap_or_else(|| self.add(start, true));
+            self.open[self.current].is_left_behind = false;
         }
         went_back
     }
@@ -264,12 +272,22 @@ impl Buckets {
     /// Takes the buckets that end at or before `cutoff`, oldest first.
     pub fn close(&mut self, cutoff: i64, width_seconds: i64) -> Vec<Bucket> {
         self.closed_until = self.closed_until.max(cutoff);
-        self.take(|bucket| bucket.start.saturating_add(width_seconds) <= cutoff)
+        self.take(|bucket| {
+            bucket.is_left_behind || bucket.start.saturating_add(width_seconds) <= cutoff
+        })
     }
 
     /// Takes all buckets, oldest first.
     pub fn close_all(&mut self) -> Vec<Bucket> {
         self.take(|_| true)
+    }
+
+    /// Marks the bucket of now if it starts after `last`: it would else wait until the clock is there
+    /// again.
+    fn leave_behind(&mut self, last: i64) {
+        if let Some(bucket) = self.open.get_mut(self.current) {
+            bucket.is_left_behind = bucket.start > last;
+        }
     }
 
     fn take(&mut self, mut is_over: impl FnMut(&Bucket) -> bool) -> Vec<Bucket> {
@@ -350,6 +368,18 @@ mod tests {
         assert_eq!(buckets.current().start, 3600);
         assert!(!buckets.turn_to(3610, 10));
         assert_eq!(buckets.current().start, 3610);
+    }
+
+    #[test]
+    fn a_bucket_the_clock_left_far_behind_does_not_wait_for_it() {
+        let mut buckets = Buckets::default();
+        buckets.turn_to(1_000_000, 10);
+        buckets.turn_to(1000, 10);
+        let starts = |over: Vec<Bucket>| over.iter().map(|bucket| bucket.start).collect::<Vec<_>>();
+        assert_eq!(starts(buckets.close(1000, 10)), [1_000_000]);
+        buckets.turn_to(1060, 10);
+        buckets.turn_to(1000, 10);
+        assert_eq!(starts(buckets.close(1010, 10)), [1000]);
     }
 
     #[test]

@@ -15,6 +15,9 @@ use crate::context::index::Index;
 /// A number that means nothing.
 pub(super) const UNKNOWN: u32 = u32::MAX;
 
+/// What was seen longer than this after now was seen by a clock that is set back since.
+const AHEAD_SECONDS_MAX: i64 = 60;
+
 /// All contexts.
 #[derive(Debug)]
 pub(super) struct Contexts {
@@ -183,11 +186,14 @@ impl Contexts {
         counter_expiry: i64,
     ) -> [u64; MetricKind::ALL.len()] {
         let mut by_kind = [0; MetricKind::ALL.len()];
+        let latest = u32::try_from(second.saturating_add(AHEAD_SECONDS_MAX)).unwrap_or(u32::MAX);
         for number in 0..self.all.len() {
             let known = &mut self.all[number];
             let Some(kind) = known.first_kind else {
                 continue;
             };
+            // A clock that was ahead and is set back must not keep it alive until then.
+            known.last_seen = known.last_seen.min(latest);
             let life = match kind {
                 MetricKind::Counter => silent.saturating_add(counter_expiry),
                 _ => silent,

@@ -112,6 +112,7 @@ impl Processor {
     fn expire(&mut self, second: i64) -> Vec<u32> {
         let silent = self.rules.context_expiry_seconds;
         let silent_counter = silent.saturating_add(self.rules.counter_expiry_seconds);
+        let width = self.width.seconds();
         let open = self.buckets.open();
         // Only strange clocks leave a silent context in an open bucket; its number must then stay.
         let held: Option<HashSet<u32>> = match open {
@@ -132,7 +133,10 @@ impl Processor {
             } else {
                 silent
             };
-            i64::from(slot.last_seen).saturating_add(life) < second && !is_held(number, slot)
+            let last_seen = i64::from(slot.last_seen);
+            // Only a clock that was ahead and is set back makes it later than that.
+            let is_ahead = last_seen > second.saturating_add(2 * width);
+            (last_seen.saturating_add(life) < second || is_ahead) && !is_held(number, slot)
         });
         self.lane_tally.contexts_expired += gone.len() as u64;
         for &(_, origin, bytes) in &gone {

@@ -56,6 +56,23 @@ fn copies_from_the_future_share_one_sketch() {
 }
 
 #[test]
+fn after_a_clock_that_was_far_ahead_nothing_lives_for_ever() {
+    let mut rig = Rig::one(RulesConfig::default());
+    rig.send(0, 1_000_000.0, "c:1|c\ng:1|g");
+    rig.flush(1_000_010.0);
+    // It is set right.
+    rig.send(0, 1001.0, "other:1|c");
+    assert_eq!(rig.flush(1010.0).series.len(), 2, "a zero of c as well");
+    assert_eq!(rig.flush(1020.0).series.len(), 2, "both are silent now");
+    for at in (1030..1500).step_by(10) {
+        rig.flush(f64::from(at));
+    }
+    assert_eq!(rig.flush(1500.0).series.len(), 0);
+    assert_eq!(rig.ledger.read().lanes.contexts, 0);
+    assert_eq!(rig.flusher.cells().load().contexts, 0);
+}
+
+#[test]
 fn an_answer_that_comes_a_flush_late_is_not_mixed_up() {
     let mut rig = Rig::one(RulesConfig::default());
     rig.send(0, 1.0, "old:1|g");
