@@ -22,6 +22,8 @@ pub(crate) mod supervise;
 
 mod drain;
 mod pace;
+mod udp;
+mod unixgram;
 
 use std::io;
 use std::net::UdpSocket;
@@ -33,8 +35,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use greyhound_model::origin_table::OriginTable;
 use greyhound_model::time::{Clock, Stamp};
-use greyhound_queue::push::Push;
-use greyhound_sys::mmsg;
 use greyhound_sys::peer::Credentials;
 use greyhound_sys::slots::Slots;
 use greyhound_sys::wait::WaitSet;
@@ -45,7 +45,7 @@ use crate::ledger::ListenerId;
 use crate::packet::batch::PacketBatch;
 use crate::process::Processor;
 use crate::process::close::CloseScope;
-use crate::receive::unixgram::{CHUNK_BYTES, ReadAhead};
+use crate::receive::unixgram::ReadAhead;
 
 use command::{Command, Report};
 use desk::Desk;
@@ -57,15 +57,6 @@ use streams::Streams;
 pub(crate) const WAKER: Token = Token(0);
 const UNIXGRAM_BASE: usize = 1;
 
-/// Full UDP batches in a row after which a lane counts as behind.
-const STRETCH_BATCHES: u32 = 8;
-/// UDP batches before something else gets its turn.
-const BATCHES_PER_TURN: usize = 8;
-/// Chunks of Unix datagrams before something else gets its turn.
-const CHUNKS_PER_TURN: usize = 64;
-/// UDP batches waiting for each helper, above which the lane works itself: the kernel's buffer is the
-/// better place for the rest.
-const UDP_BATCHES_PER_HELPER: usize = 4;
 /// Turns after which a busy lane takes a batch of another one, so that none waits for ever.
 const TURNS_UNTIL_HELP: u32 = 16;
 /// Samples that bring their own time are handed over when so many wait.
@@ -279,179 +270,6 @@ impl Lane {
         }
     }
 
-    /// Reads one port group member. Returns whether anything came.
-    fn serve_udp(&mut self, at: usize, processor: &mut Processor) -> bool {
-        let mut any = false;
-        for _ in 0..BATCHES_PER_TURN {
-            if !self.udp[at].ready {
-                break;
-            }
-            let Some((got, full)) = self.receive_udp(at) else {
-                break;
-            };
-            any = true;
-            let listener = self.udp[at].listener;
-            let stamp = self.clock.now();
-            self.pace.note(got, stamp.monotonic_nanos);
-            let behind = self.udp[at].full_batches > STRETCH_BATCHES;
-            if !(behind && self.share_slab(listener, stamp)) {
-                self.work_slab(listener, stamp, processor);
-            }
-            if !full {
-                let wait_for_more = self.pace.is_busy() && !self.coalesce.is_zero();
-                if !wait_for_more {
-                    self.udp[at].ready = false;
-                } else if self.wait_for_more() {
-                    break;
-                }
-            }
-            if !self.unixgram.is_empty() {
-                // A Unix datagram socket holds ten datagrams; it does not wait for eight batches.
-                break;
-            }
-        }
-        any
-    }
-
-    /// One receive call into the lane's slab: how many came, and whether there may be more.
-    fn receive_udp(&mut self, at: usize) -> Option<(usize, bool)> {
-        self.slab.clear();
-        let source = &mut self.udp[at];
-        match mmsg::receive(&*source.socket, &mut self.slab, usize::MAX) {
-            Ok(got) => {
-                let full = self.slab.is_full();
-                source.full_batches = if full {
-                    source.full_batches.saturating_add(1)
-                } else {
-                    0
-                };
-                self.desk.tally.receives += 1;
-                Some((got, full))
-            }
-            Err(error) => {
-                source.ready = false;
-                source.full_batches = 0;
-                self.note_error(&error);
-                None
-            }
-        }
-    }
-
-    /// Processes the lane's slab. With Unix datagram sockets about, those are emptied in between.
-    fn work_slab(&mut self, listener: ListenerId, stamp: Stamp, processor: &mut Processor) {
-        let all = self.slab.len();
-        if self.unixgram.is_empty() {
-            return self
-                .desk
-                .work(processor, listener, stamp, &self.slab, 0..all);
-        }
-        let mut start = 0;
-        while start < all {
-            let mut bytes = 0;
-            let large = self.slab.range(start..all).position(|(_, packet)| {
-                bytes += packet.len();
-                bytes >= CHUNK_BYTES
-            });
-            let end = large.map_or(all, |offset| start + offset + 1);
-            self.desk
-                .work(processor, listener, stamp, &self.slab, start..end);
-            start = end;
-            if large.is_some() {
-                for at in 0..self.unixgram.len() {
-                    self.read_ahead(at);
-                }
-            }
-        }
-    }
-
-    /// Pushes the lane's slab to the shared queue, if somebody may take it soon and a fresh slab is at
-    /// hand. Otherwise it is still in place.
-    fn share_slab(&mut self, listener: ListenerId, stamp: Stamp) -> bool {
-        let helpers = self.shared.helpers();
-        if helpers == 0 || self.shared.queue_len() >= helpers * UDP_BATCHES_PER_HELPER {
-            return false;
-        }
-        let Some(fresh) = self.shared.pool.take() else {
-            self.desk.tally.batches_refused += 1;
-            return false;
-        };
-        let slots = std::mem::replace(&mut self.slab, fresh);
-        match self.shared.push(PacketBatch {
-            listener,
-            stamp,
-            slots,
-        }) {
-            Push::Queued => {
-                self.desk.tally.batches_pushed += 1;
-                true
-            }
-            Push::Full(batch) => {
-                self.desk.tally.batches_refused += 1;
-                let fresh = std::mem::replace(&mut self.slab, batch.slots);
-                self.shared.pool.give(fresh);
-                false
-            }
-        }
-    }
-
-    /// Reads and processes a Unix datagram socket, which is looked at again after every chunk.
-    fn serve_unixgram(&mut self, at: usize, processor: &mut Processor) -> bool {
-        if self.unixgram[at].ready {
-            self.read_ahead(at);
-        }
-        let mut any = false;
-        for _ in 0..CHUNKS_PER_TURN {
-            self.share_ahead(at);
-            let Some(chunk) = self.unixgram[at].ahead.next_chunk() else {
-                break;
-            };
-            any = true;
-            let large = chunk.is_large;
-            self.desk.work(
-                processor,
-                chunk.listener,
-                chunk.stamp,
-                chunk.slots,
-                chunk.packets,
-            );
-            self.unixgram[at].ahead.recycle(&self.shared.pool);
-            if large || self.unixgram[at].ready {
-                self.read_ahead(at);
-            }
-        }
-        any
-    }
-
-    fn read_ahead(&mut self, at: usize) {
-        let source = &mut self.unixgram[at];
-        match source.ahead.look(&*self.clock, &self.shared.pool) {
-            Ok((calls, empty)) => {
-                self.desk.tally.receives += calls;
-                source.ready = !empty;
-            }
-            Err(error) => {
-                // Not the end of the socket; without a new edge it must be tried again.
-                self.note_error(&error);
-            }
-        }
-    }
-
-    /// Hands whole slabs that were read ahead to others.
-    fn share_ahead(&mut self, at: usize) {
-        if !self.shared.has_helpers() || self.stopping.is_some() {
-            return;
-        }
-        while let Some(batch) = self.unixgram[at].ahead.hand_over() {
-            match self.shared.push(batch) {
-                Push::Queued => self.desk.tally.batches_pushed += 1,
-                Push::Full(batch) => {
-                    self.desk.tally.batches_refused += 1;
-                    return self.unixgram[at].ahead.take_back(batch);
-                }
-            }
-        }
-    }
-
     fn serve_streams(&mut self, processor: &mut Processor) -> bool {
         let now = self.clock.now();
         let turns = match self.unixgram.is_empty() {
@@ -496,15 +314,6 @@ impl Lane {
         if let Some(batch) = self.taken.take() {
             self.shared.pool.give(batch.slots);
         }
-    }
-
-    /// Lets UDP batches grow. Returns whether something urgent came in the meantime.
-    fn wait_for_more(&mut self) -> bool {
-        self.desk.tally.coalesce_waits += 1;
-        if let Err(error) = self.wait.wait(1, Some(self.coalesce)) {
-            self.note_error(&error);
-        }
-        self.wait.is_ready(0)
     }
 
     /// Finds out who has something, sleeping until somebody has when there is nothing to do.
