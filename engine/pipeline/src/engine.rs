@@ -277,6 +277,8 @@ impl Builder {
             reports: reports_in,
             owed: vec![false; lanes],
             received: Vec::new(),
+            timestamped: Vec::new(),
+            timestamped_due: None,
         };
         let handle = Handle {
             shown,

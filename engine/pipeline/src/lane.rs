@@ -380,16 +380,19 @@ impl Lane {
     }
 
     fn hand_over_timestamped(&mut self, processor: &mut Processor) {
-        // With a full channel they wait for the next occasion, at the latest the close.
-        if processor.timestamped_len() > 0 && !self.reports.is_full() {
+        // Half of the channel stays free for answers, which must not be lost. Without room they wait
+        // for the next occasion, at the latest the close.
+        let room = self.reports.capacity().unwrap_or(usize::MAX) / 2;
+        if processor.timestamped_len() > 0 && self.reports.len() < room {
             let samples = processor.take_timestamped();
             self.report(Report::Timestamped(samples));
         }
     }
 
     fn report(&self, report: Report) {
-        // The channel holds more than a lane can have under way; it is closed only after the lane.
-        if self.reports.try_send(report).is_err() {
+        // The channel holds more answers than lanes can have under way, so this does not wait; it is
+        // closed only after the lane, unless the flush thread gave up at stop.
+        if self.reports.send(report).is_err() {
             tracing::error!(lane = self.index, "the flush thread does not listen");
         }
     }

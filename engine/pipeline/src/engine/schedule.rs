@@ -22,12 +22,17 @@ use super::handle::Shown;
 use crate::flush::Flusher;
 use crate::lane::command::{Command, Report};
 use crate::lane::shared::Shared;
-use crate::process::LaneFlush;
+use crate::process::{LaneFlush, Timestamped};
 use crate::receive::drops::DropWatch;
 
 const TICK: Duration = Duration::from_secs(1);
 /// How long a flush waits for the slowest lane.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// Samples that brought their own time wait so long for those of other lanes: a sink's queue holds two
+/// batches, and each lane hands over its own.
+const GATHER: Duration = Duration::from_millis(100);
+/// When so many are gathered, they leave at once.
+const GATHERED_MAX: usize = 1 << 18;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// To the flush thread.
@@ -58,6 +63,10 @@ pub(super) struct FlushThread {
     pub(super) owed: Vec<bool>,
     /// Answers for the next merge.
     pub(super) received: Vec<LaneFlush>,
+    /// Samples that brought their own time, of all lanes.
+    pub(super) timestamped: Vec<Timestamped>,
+    /// When they leave.
+    pub(super) timestamped_due: Option<Instant>,
 }
 
 /// What woke the thread.
@@ -78,7 +87,8 @@ impl FlushThread {
         let mut tick = Instant::now() + TICK;
         loop {
             let now = self.clock.now();
-            match self.wait(self.until(next, now).min(tick)) {
+            let due = self.timestamped_due.unwrap_or(tick);
+            match self.wait(self.until(next, now).min(tick).min(due)) {
                 Woken::Control(Control::Flush { done }) => {
                     self.round(self.clock.now());
                     // Whoever asked may have gone.
@@ -93,8 +103,12 @@ impl FlushThread {
                 Woken::Alone => return,
                 Woken::Timer => {}
             }
-            if Instant::now() >= tick {
-                tick = Instant::now() + TICK;
+            let monotonic = Instant::now();
+            if self.timestamped_due.is_some_and(|due| monotonic >= due) {
+                self.deliver_timestamped();
+            }
+            if monotonic >= tick {
+                tick = monotonic + TICK;
                 self.tick();
             }
             let now = self.clock.now();
@@ -167,8 +181,12 @@ impl FlushThread {
                 self.received.push(flush);
             }
             Report::Timestamped(samples) => {
-                let batch = self.flusher.timestamped(self.clock.now(), samples);
-                self.deliver(batch);
+                self.timestamped.extend(samples);
+                if self.timestamped.len() >= GATHERED_MAX {
+                    self.deliver_timestamped();
+                } else if self.timestamped_due.is_none() {
+                    self.timestamped_due = Some(Instant::now() + GATHER);
+                }
             }
         }
     }
@@ -180,6 +198,15 @@ impl FlushThread {
         self.deliver(batch);
         let took = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.flusher.took(took);
+    }
+
+    fn deliver_timestamped(&mut self) {
+        self.timestamped_due = None;
+        let samples = std::mem::take(&mut self.timestamped);
+        if !samples.is_empty() {
+            let batch = self.flusher.timestamped(self.clock.now(), samples);
+            self.deliver(batch);
+        }
     }
 
     fn deliver(&mut self, batch: FlushBatch) {
@@ -223,6 +250,7 @@ impl FlushThread {
             }
         }
         self.drops.look();
+        self.deliver_timestamped();
         self.merge(self.clock.now(), FlushCause::Stop);
     }
 }

@@ -4,6 +4,7 @@ mod datagrams;
 mod failures;
 mod lanes;
 mod streams;
+mod timestamped;
 
 use std::io::Write;
 use std::net::{SocketAddr, UdpSocket};
