@@ -78,6 +78,10 @@ impl Lane {
     }
 
     /// Samples aggregated so far.
+    #[expect(
+        clippy::misnamed_getters,
+        reason = "the ledger has a field of that name that is not meant"
+    )]
     pub fn samples(&self) -> u64 {
         self.ledger.read().total.samples_aggregated
     }
