@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use greyhound_queue::Ring;
+use greyhound_queue::ring::Ring;
 
 const DEPTH: usize = 64;
 
