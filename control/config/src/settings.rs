@@ -85,6 +85,8 @@ pub struct Listen {
     pub stream_sockets: Vec<Socket>,
     /// File mode of Unix sockets.
     pub socket_mode: u32,
+    /// Bind Unix sockets even in a folder that is not ours, or open to all.
+    pub socket_allow_open_folder: bool,
     /// User name or id to own them.
     pub socket_owner: Option<String>,
     /// Group name or id to own them.

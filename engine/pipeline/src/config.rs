@@ -70,6 +70,8 @@ pub struct UnixSocketConfig {
     pub owner: Option<String>,
     /// Group, by name or number; `None` leaves it.
     pub group: Option<String>,
+    /// Bind even where others may replace the socket: in a folder that is not ours, or open to all.
+    pub allow_open_folder: bool,
 }
 
 /// Threads.

@@ -45,6 +45,7 @@ fn a_client_that_cannot_be_accepted_waits_and_loses_nothing() {
         mode: 0o722,
         owner: None,
         group: None,
+        allow_open_folder: false,
     }];
     let clock = Arc::new(SystemClock::default());
     let engine = Engine::start(config, clock, Box::new(Forget)).unwrap();

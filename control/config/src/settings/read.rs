@@ -112,6 +112,7 @@ impl<'s> Reader<'s> {
                 Value::Mode(mode) => *mode,
                 other => mistyped("greyhound.uds.mode", other),
             },
+            socket_allow_open_folder: self.bool("greyhound.uds.allow_open_folder"),
             socket_owner: self.text_or_none("greyhound.uds.owner"),
             socket_group: self.text_or_none("greyhound.uds.group"),
             udp_receive_buffer_bytes: if so_rcvbuf == 0 {

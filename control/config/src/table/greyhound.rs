@@ -107,6 +107,12 @@ pub(super) const LISTENERS: &[Row] = &[
         "File mode of Unix sockets, in octal",
     ),
     Row::new(
+        "greyhound.uds.allow_open_folder",
+        Kind::Bool,
+        "false",
+        "Bind Unix sockets even where others could replace them: in a folder of another user, or one open to all",
+    ),
+    Row::new(
         "greyhound.uds.owner",
         Kind::Text,
         "",

@@ -91,6 +91,7 @@ pub fn config_with_listeners(
         mode: listen.socket_mode,
         owner: listen.socket_owner.clone(),
         group: listen.socket_group.clone(),
+        allow_open_folder: listen.socket_allow_open_folder,
     };
     let wanted = [
         (&listen.datagram_sockets, &mut config.listen.unixgram),

@@ -129,6 +129,7 @@ fn socket_at(path: std::path::PathBuf) -> UnixSocketConfig {
         mode: 0o722,
         owner: None,
         group: None,
+        allow_open_folder: false,
     }
 }
 

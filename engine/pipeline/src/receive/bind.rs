@@ -237,7 +237,7 @@ fn socket_file(socket: &UnixSocketConfig) -> Result<SocketFile, StartError> {
         mode: socket.mode,
         uid: lookup(&socket.owner, names::user_id)?,
         gid: lookup(&socket.group, names::group_id)?,
-        allow_open_folder: false,
+        allow_open_folder: socket.allow_open_folder,
     })
 }
 

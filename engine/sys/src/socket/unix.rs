@@ -232,7 +232,8 @@ impl std::fmt::Display for BindError {
             ),
             Self::OpenFolder { mode, uid } => write!(
                 f,
-                "others could replace the socket: its folder has mode {mode:04o} and owner {uid}"
+                "others could replace the socket: its folder has mode {mode:04o} and owner {uid} \
+                 (`greyhound.uds.allow_open_folder` binds all the same)"
             ),
             Self::Io(_) => f.write_str("the kernel refused"),
         }
