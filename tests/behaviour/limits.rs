@@ -1,9 +1,12 @@
 //! Limits refuse the newest, count it, and say which setting, which metric and which tag. What was there
 //! before goes on as if nothing had happened.
 
-use greyhound_tests::daemon::Setup;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 
-use crate::send;
+use greyhound_tests::daemon::{Daemon, Setup};
+
+use crate::send::{self, frame};
 
 #[test]
 fn new_contexts_above_the_limit_are_refused_and_old_ones_go_on() {
@@ -85,4 +88,50 @@ fn events_above_the_limit_are_refused() {
     assert_eq!(stopped.ledger.dropped_for("items_limit"), 4);
     assert_eq!(stopped.ledger.aggregated, 5);
     assert_eq!(stopped.records.event("e0")["text"], "t");
+}
+
+/// Resident memory of the daemon, in bytes.
+fn resident_bytes(daemon: &Daemon) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
+    let kib = line.trim().strip_suffix(" kB").unwrap();
+    kib.parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+fn memory_is_bounded_whatever_the_contexts_weigh() {
+    const LIMIT: u64 = 16 << 20;
+    const CONTEXTS: u64 = 50_000;
+    let daemon = Setup::new()
+        .stream()
+        .with("greyhound.limits.memory", LIMIT)
+        .start();
+    let mut stream = UnixStream::connect(daemon.stream()).unwrap();
+    stream.write_all(&frame("old:1|c")).unwrap();
+    daemon.wait_processed(1);
+    let before = resident_bytes(&daemon);
+    // 150 MB of tags in all, none like another.
+    let pad = "x".repeat(3000);
+    for number in 0..CONTEXTS {
+        let message = format!("heavy:1|c|#{pad}{number}\nmember:{pad}{number}|s");
+        stream.write_all(&frame(message)).unwrap();
+    }
+    stream.write_all(&frame("old:1|c")).unwrap();
+    daemon.wait_processed(2 * CONTEXTS + 2);
+    let grown = resident_bytes(&daemon).saturating_sub(before);
+    // The limit is of contexts and buckets; caches, buffers and the allocator come on top.
+    assert!(grown < 4 * LIMIT, "{grown} bytes more for {LIMIT}");
+    drop(stream);
+    let stopped = daemon.stop();
+    // The bucket is long: it is told when the stop flushes it.
+    let told = |line: &str| line.contains("greyhound.limits.memory");
+    let line = stopped.log.lines().find(|line| told(line)).unwrap();
+    assert!(line.contains("heavy") || line.contains("member"), "{line}");
+    assert_eq!(stopped.records.total("old"), 2.0);
+    let refused = stopped.ledger.dropped_for("memory_limit");
+    assert!(refused > CONTEXTS, "{:?}", stopped.ledger);
+    assert_eq!(stopped.ledger.aggregated + refused, 2 * CONTEXTS + 2);
 }
