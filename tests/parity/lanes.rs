@@ -13,7 +13,11 @@ const BUCKET_MILLIS: u64 = 10_000;
 
 /// Rows that speak of one context under two kinds. Lanes meet only at the flush: there one kind wins and the
 /// samples of the other are counted as clashes, not converted.
-const OF_ONE_LANE: &[&str] = &["type-clash-bucket"];
+const OF_ONE_LANE: &[&str] = &[
+    "type-clash-bucket",
+    "clash-counter-into-histogram",
+    "clash-set-into-gauge",
+];
 
 fn spread(case: &Value, lanes: usize, lane_of: impl Fn(usize) -> usize) -> Value {
     let mut case = case.clone();
