@@ -153,6 +153,20 @@ impl Limiter {
         true
     }
 
+    /// Charges bytes that are in use already, whatever the limit, and returns them. The next
+    /// [`take`](Self::take) finds that much less.
+    #[inline]
+    pub fn charge(&mut self, bytes: u64) -> u64 {
+        if self.credit < bytes {
+            let missing = bytes - self.credit;
+            self.shared.bytes.fetch_add(missing, Ordering::Relaxed);
+            self.credit = bytes;
+        }
+        self.credit -= bytes;
+        self.used += bytes;
+        bytes
+    }
+
     /// Bytes are free again.
     pub fn give(&mut self, bytes: u64) {
         let bytes = bytes.min(self.used);

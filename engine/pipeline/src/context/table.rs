@@ -96,6 +96,8 @@ pub struct ContextTable {
     free_slots: Vec<u32>,
     /// Contexts made since the last hand-over.
     created: Vec<(u32, Context)>,
+    /// Bytes of all spellings, as charged to the memory limit.
+    spelling_bytes: u64,
 }
 
 // === impl ContextTable ===
@@ -113,6 +115,7 @@ impl ContextTable {
             slots: Vec::new(),
             free_slots: Vec::new(),
             created: Vec::new(),
+            spelling_bytes: 0,
         }
     }
 
@@ -177,10 +180,20 @@ impl ContextTable {
         })
     }
 
-    /// Bytes a context and one spelling of so long a key cost.
-    pub fn cost_bytes(canonical_len: usize, key_len: usize) -> u64 {
-        // Two index slots each at three quarters full at worst, half on average.
-        (canonical_len + key_len + 16 + size_of::<Slot>() + size_of::<Spelling>() + 44) as u64
+    /// Bytes a context of so many costs, without its spellings.
+    pub fn context_bytes(canonical_len: usize) -> u64 {
+        // Two index slots at three quarters full at worst, half on average.
+        (canonical_len + 16 + size_of::<Slot>() + 28) as u64
+    }
+
+    /// Bytes a spelling with so long a key costs.
+    pub fn spelling_bytes(key_len: usize) -> u64 {
+        (key_len + 16 + size_of::<Spelling>()) as u64
+    }
+
+    /// Bytes of all spellings.
+    pub fn all_spelling_bytes(&self) -> u64 {
+        self.spelling_bytes
     }
 
     /// Adds a context that is not there yet.
@@ -213,7 +226,8 @@ impl ContextTable {
         number
     }
 
-    /// Remembers that this spelling means this context.
+    /// Remembers that this spelling means this context, which may push out another one of it. What
+    /// that changes is seen in [`all_spelling_bytes`](Self::all_spelling_bytes).
     pub fn add_spelling(&mut self, hash: u64, key: &RawKey<'_>, context: u32) -> u32 {
         let entry = self.new_spelling(hash, key, context);
         let slot = &mut self.slots[context as usize];
@@ -238,8 +252,22 @@ impl ContextTable {
         entry
     }
 
+    /// Forgets one spelling of a context, to make room for another. Says whether there was one.
+    pub fn drop_spelling(&mut self, context: u32) -> bool {
+        let slot = &mut self.slots[context as usize];
+        let newest = slot.spelling_head;
+        if newest == NONE {
+            return false;
+        }
+        slot.spelling_head = self.spellings[newest as usize].next;
+        slot.spelling_count -= 1;
+        self.free_spelling(newest);
+        true
+    }
+
     /// Forgets all spellings: what they mean has changed. Contexts stay.
     pub fn forget_spellings(&mut self) {
+        self.spelling_bytes = 0;
         self.spelling_index = Index::default();
         self.spellings = Vec::new();
         self.free_spellings = Vec::new();
@@ -269,7 +297,7 @@ impl ContextTable {
                 continue;
             }
             let hash = u64::from(slot.fragment) << 32;
-            let bytes = Self::cost_bytes(context.as_bytes().len(), context.as_bytes().len());
+            let bytes = Self::context_bytes(context.as_bytes().len());
             gone.push((number, slot.origin, bytes));
             let mut spelling = slot.spelling_head;
             while spelling != NONE {
@@ -295,6 +323,7 @@ impl ContextTable {
     }
 
     fn new_spelling(&mut self, hash: u64, key: &RawKey<'_>, context: u32) -> u32 {
+        self.spelling_bytes += Self::spelling_bytes(key.len_bytes());
         let spelling = Spelling {
             key: key.to_bytes(),
             name_len: key.name.len() as u32,
@@ -322,7 +351,8 @@ impl ContextTable {
 
     fn free_spelling(&mut self, entry: u32) {
         let spelling = &mut self.spellings[entry as usize];
-        spelling.key = Box::default();
+        let key = std::mem::take(&mut spelling.key);
+        self.spelling_bytes -= Self::spelling_bytes(key.len());
         let hash = u64::from(spelling.fragment) << 32;
         self.spelling_index.remove(hash, entry);
         self.free_spellings.push(entry);

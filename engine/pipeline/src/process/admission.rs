@@ -32,11 +32,39 @@ impl Processor {
         key: &RawKey<'_>,
         metric: &Metric<'_>,
     ) -> Result<u32, Limit> {
-        match self.judge(key, metric) {
-            Verdict::Context(context) => Ok(self.contexts.add_spelling(hash, key, context)),
-            Verdict::Filtered => Ok(self.contexts.add_filtered(hash, key)),
-            Verdict::Refused(limit) => Err(limit),
-        }
+        let verdict = self.judge(key, metric);
+        let bytes = ContextTable::spelling_bytes(key.len_bytes());
+        // What is taken is what comes to be held, less what is pushed out.
+        let entry = match verdict {
+            Verdict::Context(context) => {
+                while !self.limiter.take(&self.rules.limits, bytes) {
+                    let held = self.contexts.all_spelling_bytes();
+                    if !self.contexts.drop_spelling(context) {
+                        return Err(Limit::Memory);
+                    }
+                    self.limiter.give(held - self.contexts.all_spelling_bytes());
+                }
+                let held = self.contexts.all_spelling_bytes();
+                let entry = self.contexts.add_spelling(hash, key, context);
+                self.give_spellings(held + bytes);
+                entry
+            }
+            Verdict::Filtered => {
+                let held = self.contexts.all_spelling_bytes();
+                let entry = self.contexts.add_filtered(hash, key);
+                self.limiter.charge(bytes);
+                self.give_spellings(held + bytes);
+                entry
+            }
+            Verdict::Refused(limit) => return Err(limit),
+        };
+        Ok(entry)
+    }
+
+    /// Gives back the bytes of spellings that are no more, of those that were `held`.
+    pub(super) fn give_spellings(&mut self, held: u64) {
+        let gone = held.saturating_sub(self.contexts.all_spelling_bytes());
+        self.limiter.give(gone);
     }
 
     fn judge(&mut self, key: &RawKey<'_>, metric: &Metric<'_>) -> Verdict {
@@ -145,8 +173,7 @@ impl Processor {
     /// A context of the canonical bytes the builder made last, if the limits allow one more.
     fn new_context(&mut self, origin: u32) -> Result<u32, Limit> {
         let context = self.builder.last();
-        let len = context.as_bytes().len();
-        let bytes = ContextTable::cost_bytes(len, len);
+        let bytes = ContextTable::context_bytes(context.as_bytes().len());
         let admitted = self
             .limiter
             .admit_context(&self.rules.limits, origin, bytes);

@@ -71,7 +71,9 @@ impl Processor {
     /// Takes a new table of origins. Spellings are asked anew what they mean.
     pub fn set_origins(&mut self, table: Arc<OriginTable>) {
         self.origins.set_table(table);
+        let held = self.contexts.all_spelling_bytes();
         self.contexts.forget_spellings();
+        self.give_spellings(held);
     }
 
     /// What limits said no to, with the tag that is behind most of it.
@@ -127,6 +129,7 @@ impl Processor {
             }
             (None, _) => false,
         };
+        let held_bytes = self.contexts.all_spelling_bytes();
         let gone = self.contexts.expire(|number, slot| {
             let life = if slot.is_counter {
                 silent_counter
@@ -138,6 +141,8 @@ impl Processor {
             let is_ahead = last_seen > second.saturating_add(2 * width);
             (last_seen.saturating_add(life) < second || is_ahead) && !is_held(number, slot)
         });
+        let spelling_bytes = held_bytes.saturating_sub(self.contexts.all_spelling_bytes());
+        self.limiter.give(spelling_bytes);
         self.lane_tally.contexts_expired += gone.len() as u64;
         for &(_, origin, bytes) in &gone {
             self.limiter.release_context(origin, bytes);

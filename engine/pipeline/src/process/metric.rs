@@ -6,7 +6,8 @@ use greyhound_wire::{Metric, Values};
 use super::{Processor, Timestamped};
 use crate::aggregate::cell::Shape;
 use crate::aggregate::weight::Weight;
-use crate::context::limiter::Limit;
+use crate::config::LimitsConfig;
+use crate::context::limiter::{Limit, Limiter};
 use crate::context::table::{FILTERED, NONE, RawKey};
 use crate::ledger::Tally;
 
@@ -206,6 +207,10 @@ impl Processor {
         let bucket = self.buckets.current();
         let cell = &mut bucket.sketches[place as usize];
         cell.last_seen = self.arrival.second;
+        if !has_sketch_room(&mut self.limiter, &self.rules.limits) {
+            return self.refuse_distribution(metric, tally);
+        }
+        let held = cell.sketch.heap_bytes();
         let mut inserted = 0;
         for value in metric.values.iter() {
             if value.is_finite() {
@@ -215,7 +220,22 @@ impl Processor {
                 tally.not_finite += 1;
             }
         }
+        let grown = cell.sketch.heap_bytes().saturating_sub(held);
+        bucket.charged_bytes += self.limiter.charge(grown as u64);
         tally.samples_aggregated += inserted;
+    }
+
+    /// No memory is left for what a sketch may need.
+    #[cold]
+    fn refuse_distribution(&mut self, metric: &Metric<'_>, tally: &mut Tally) {
+        for value in metric.values.iter() {
+            if value.is_finite() {
+                tally.memory_limit += 1;
+                self.note_refusal(Limit::Memory, 1, metric.name);
+            } else {
+                tally.not_finite += 1;
+            }
+        }
     }
 
     #[cold]
@@ -262,9 +282,15 @@ impl Processor {
         };
         let cell = &mut bucket.sketches[place as usize];
         cell.last_seen = self.arrival.second;
+        if !has_sketch_room(&mut self.limiter, &self.rules.limits) {
+            return self.note_refusal(Limit::Memory, 1, metric.name);
+        }
+        let held = cell.sketch.heap_bytes();
         for value in metric.values.iter().filter(|value| value.is_finite()) {
             cell.sketch.insert(value, metric.sample_rate);
         }
+        let grown = cell.sketch.heap_bytes().saturating_sub(held);
+        bucket.charged_bytes += self.limiter.charge(grown as u64);
     }
 
     /// Past the buckets: gauges and counters only, whatever their sample rate.
@@ -298,4 +324,15 @@ impl Processor {
             tally.samples_timestamped += 1;
         }
     }
+}
+
+/// Whether a sketch may grow. What it grows by is known afterwards only, and charged then: the limit
+/// can be passed by that much, by one message of each lane.
+#[inline]
+fn has_sketch_room(limiter: &mut Limiter, limits: &LimitsConfig) -> bool {
+    let has_room = limiter.take(limits, 1);
+    if has_room {
+        limiter.give(1);
+    }
+    has_room
 }

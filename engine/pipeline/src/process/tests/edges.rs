@@ -100,6 +100,54 @@ fn an_answer_that_comes_a_flush_late_is_not_mixed_up() {
 }
 
 #[test]
+fn what_spellings_take_is_charged() {
+    let mut rig = Rig::one(RulesConfig {
+        limits: LimitsConfig {
+            memory_bytes: 1 << 20,
+            ..LimitsConfig::default()
+        },
+        ..RulesConfig::default()
+    });
+    for n in 0..1000 {
+        // One short context of long spellings.
+        let repeated = "a,".repeat(3000 + n % 8);
+        rig.send(0, 1.0, &format!("m{}:1|g|#{repeated}", n / 8));
+    }
+    let held = rig.lanes[0].contexts.all_spelling_bytes();
+    assert!(held <= 1 << 20, "{held}");
+    assert!(rig.ledger.read().total.memory_limit > 0);
+    rig.flush(10.0);
+    rig.flush(60.0);
+    assert_eq!(rig.ledger.read().lanes.memory_bytes, 0);
+}
+
+#[test]
+fn what_sketches_take_is_charged() {
+    let mut rig = Rig::one(RulesConfig {
+        limits: LimitsConfig {
+            memory_bytes: 1 << 20,
+            ..LimitsConfig::default()
+        },
+        ..RulesConfig::default()
+    });
+    for name in 0..200 {
+        for value in 0..1000 {
+            rig.send(0, 1.0, &format!("m{name}:{}|d", 1.03f64.powi(value)));
+        }
+    }
+    let held: usize = rig.lanes[0].buckets.open()[0]
+        .sketches
+        .iter()
+        .map(|cell| cell.sketch.heap_bytes())
+        .sum();
+    assert!(held <= 1 << 20, "{held}");
+    assert!(rig.ledger.read().total.memory_limit > 0);
+    rig.flush(10.0);
+    rig.flush(60.0);
+    assert_eq!(rig.ledger.read().lanes.memory_bytes, 0);
+}
+
+#[test]
 fn what_a_context_is_in_the_open_bucket_does_not_change_the_closed_one() {
     let mut rig = Rig::one(RulesConfig::default());
     rig.send(0, 5.0, "m:5|g");
