@@ -99,6 +99,8 @@ pub(crate) struct Lane {
     desk: Desk,
     /// The slab it receives into.
     slab: Slots,
+    /// Where its packets are not begun yet, while others of it are worked on.
+    unbegun: Option<(usize, ListenerId, Stamp)>,
     /// A batch of another lane, while it is worked on.
     taken: Option<PacketBatch>,
     pace: Pace,
@@ -181,6 +183,7 @@ impl Lane {
             streams,
             desk: parts.desk,
             slab: shape.make(),
+            unbegun: None,
             taken: None,
             pace: Pace::default(),
             coalesce: parts.coalesce,
@@ -194,6 +197,9 @@ impl Lane {
 
     /// Runs until it is told to stop and has drained everything. Blocks only in `ppoll`.
     fn run(&mut self, processor: &mut Processor) {
+        if let Some((start, listener, stamp)) = self.unbegun.take() {
+            self.work_slab_from(start, listener, stamp, processor);
+        }
         loop {
             self.obey(processor);
             if self.stopping.is_some() {

@@ -137,6 +137,10 @@ counters! {
         samples_open_dropped,
         /// Samples of open buckets lost when the lane broke.
         samples_lane_panic,
+        /// Events, service checks and samples with a time of their own handed to the flush.
+        items_handed_over,
+        /// Those lost when the lane broke.
+        items_lane_panic,
         /// Contexts this lane knows.
         contexts,
         /// Spellings (raw names and tags as sent) this lane knows.
@@ -402,7 +406,10 @@ impl LedgerReading {
     pub fn late_drops(&self) -> [(&'static str, u64); 2] {
         [
             ("open_bucket", self.lanes.samples_open_dropped),
-            ("lane_panic", self.lanes.samples_lane_panic),
+            (
+                "lane_panic",
+                self.lanes.samples_lane_panic + self.lanes.items_lane_panic,
+            ),
         ]
     }
 

@@ -2,7 +2,8 @@
 //!
 //! The lane's sockets, connections and what it has read but not begun survive; its processor does
 //! not. Lost, each with its counter: the packets in hand (`datagrams_lane_panic`) and the samples of
-//! its open buckets (`samples_lane_panic`). More than [`RESTARTS_MAX`] restarts within
+//! its open buckets (`samples_lane_panic`), its events, checks and samples with a time of their own
+//! (`items_lane_panic`). More than [`RESTARTS_MAX`] restarts within
 //! [`RESTARTS_WINDOW`], over all lanes, and the engine says it is not ready.
 
 use std::collections::VecDeque;
@@ -84,14 +85,18 @@ fn count_loss(ledger: &Ledger, lane: usize, lost: Option<InHand>) {
         tally.datagrams_lane_panic += lost.datagrams;
         cells.store(&tally);
     }
-    let aggregated: u64 = cells
-        .iter()
-        .map(|cells| cells.load().samples_aggregated)
-        .sum();
+    let (mut aggregated, mut items) = (0, 0);
+    for cells in &cells {
+        let tally = cells.load();
+        aggregated += tally.samples_aggregated;
+        items += tally.items_collected + tally.samples_timestamped;
+    }
     let lane_cells = ledger.lane_cells(lane);
     let mut tally = lane_cells.load();
     let accounted = tally.samples_flushed + tally.samples_open_dropped + tally.samples_lane_panic;
     tally.samples_lane_panic += aggregated.saturating_sub(accounted);
+    let accounted = tally.items_handed_over + tally.items_lane_panic;
+    tally.items_lane_panic += items.saturating_sub(accounted);
     tally.contexts = 0;
     tally.spellings = 0;
     tally.memory_bytes = 0;

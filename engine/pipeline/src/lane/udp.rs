@@ -96,7 +96,18 @@ impl Lane {
                 .desk
                 .work(processor, listener, stamp, &self.slab, 0..all);
         }
-        let mut start = 0;
+        self.work_slab_from(0, listener, stamp, processor);
+    }
+
+    /// The same in pieces, from a packet on.
+    pub(super) fn work_slab_from(
+        &mut self,
+        mut start: usize,
+        listener: ListenerId,
+        stamp: Stamp,
+        processor: &mut Processor,
+    ) {
+        let all = self.slab.len();
         while start < all {
             let mut bytes = 0;
             let large = self.slab.range(start..all).position(|(_, packet)| {
@@ -104,6 +115,8 @@ impl Lane {
                 bytes >= CHUNK_BYTES
             });
             let end = large.map_or(all, |offset| start + offset + 1);
+            // What is behind this piece is not begun: if this breaks, the lane goes on there.
+            self.unbegun = Some((end, listener, stamp));
             self.desk
                 .work(processor, listener, stamp, &self.slab, start..end);
             start = end;
@@ -113,6 +126,7 @@ impl Lane {
                 }
             }
         }
+        self.unbegun = None;
     }
 
     /// Pushes the lane's slab to the shared queue, if somebody may take it soon and a fresh slab is at

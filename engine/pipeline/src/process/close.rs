@@ -48,6 +48,8 @@ impl Processor {
         let open_counters = self.open_counters();
         let expired = self.expire(second);
         let refusals = self.take_refusals();
+        let items = self.events.len() + self.service_checks.len() + self.timestamped.len();
+        self.lane_tally.items_handed_over += items as u64;
         self.publish_lane();
         LaneFlush {
             lane: self.lane,
@@ -65,6 +67,8 @@ impl Processor {
 
     /// Only what goes past the buckets; contexts stay as they are.
     pub fn take_timestamped(&mut self) -> Vec<super::Timestamped> {
+        self.lane_tally.items_handed_over += self.timestamped.len() as u64;
+        self.publish_lane();
         std::mem::take(&mut self.timestamped)
     }
 

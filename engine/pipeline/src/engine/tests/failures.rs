@@ -44,6 +44,59 @@ fn a_lane_that_breaks_comes_back_with_its_sockets_and_counts_what_it_lost() {
 }
 
 #[test]
+fn what_waits_in_a_lane_that_breaks_is_counted_too() {
+    let bench = Bench::start(|config, folder| {
+        config.listen.udp = vec![loopback()];
+        // Beside it, UDP batches are worked on in pieces.
+        config.listen.unixgram = vec![socket_at(folder.join("dsd.socket"))];
+        config.flush.bucket_width = BucketWidth::try_new(3600).unwrap();
+    });
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client
+        .send_to(b"_e{1,1}:a|b\n_sc|up|0", bench.address(0))
+        .unwrap();
+    bench.wait_for("both", |handle| {
+        handle.ledger().read().total.items_collected == 2
+    });
+    bench.break_lane(&client);
+    let (stopped, totals) = bench.stop();
+    let delivered: usize = totals
+        .0
+        .iter()
+        .map(|batch| batch.events.len() + batch.service_checks.len())
+        .sum();
+    assert_eq!(delivered, 0);
+    assert_eq!(stopped.ledger.lanes.items_lane_panic, 2);
+    assert_eq!(stopped.ledger.items_aggregated(), 0);
+}
+
+#[test]
+fn datagrams_behind_the_one_that_broke_the_lane_are_worked_on() {
+    let bench = Bench::start(|config, folder| {
+        config.listen.udp = vec![loopback()];
+        // Beside it, UDP batches are worked on in pieces of 16 KiB.
+        config.listen.unixgram = vec![socket_at(folder.join("dsd.socket"))];
+        config.listen.packet_len_bytes_max = 20_000;
+        config.flush.bucket_width = BucketWidth::try_new(3600).unwrap();
+    });
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let packet = b"hits:1|c|#env:production,service:web\n".repeat(460);
+    // Each time, most of the eight are read at once, and the first of them breaks the lane.
+    for round in 1..=20 {
+        assert!(bench.engine.shared.tell(0, Command::Break).is_ok());
+        for _ in 0..8 {
+            client.send_to(&packet, bench.address(0)).unwrap();
+        }
+        bench.wait_for("all read", |handle| {
+            let total = handle.ledger().read().total;
+            total.datagrams_read == round * 8 && total.datagrams_lane_panic == round
+        });
+    }
+    let (stopped, _) = bench.stop();
+    assert_eq!(stopped.ledger.total.datagrams_read, 160);
+}
+
+#[test]
 fn more_than_five_breaks_in_a_minute_are_not_readiness() {
     let bench = Bench::start(|config, _| {
         config.listen.udp = vec![loopback()];
