@@ -19,7 +19,15 @@ use crate::table;
 pub const CONFIG_FILE: &str = "GREYHOUND_CONFIG";
 
 /// Names under our prefix that are not settings.
-const NOT_SETTINGS: [&str; 3] = [CONFIG_FILE, "GREYHOUND_VECTORS", "GREYHOUND_BLESS"];
+const NOT_SETTINGS: [&str; 7] = [
+    CONFIG_FILE,
+    "GREYHOUND_READY_FILE",
+    "GREYHOUND_VECTORS",
+    "GREYHOUND_BLESS",
+    "GREYHOUND_BIN",
+    "GREYHOUND_NO_SKIP",
+    "GREYHOUND_HARNESS_INSIDE",
+];
 
 /// Variables, later ones winning.
 pub type Variables = Vec<(OsString, OsString)>;
