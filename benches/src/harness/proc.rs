@@ -83,14 +83,6 @@ impl Cpu {
             system: self.system.saturating_sub(before.system),
         }
     }
-
-    /// Share of user time, from the ticks.
-    pub fn user_share(self) -> f64 {
-        match self.user + self.system {
-            0 => 0.0,
-            all => self.user as f64 / all as f64,
-        }
-    }
 }
 
 // === impl Memory ===

@@ -180,9 +180,15 @@ pub fn table(rows: &[Row]) -> String {
 fn notes(row: &Row) -> Option<String> {
     let mut notes = Vec::new();
     if let Some(rate) = row.get("largest_per_second") {
+        let core = row.get("cpu_ns").map_or(0.0, |cpu| 1e9 / cpu);
         let limit = match row.get("sender_is_the_limit") {
-            Some(limit) if limit > 0.0 => " (sender's limit)",
-            _ => "",
+            Some(limit) if limit > 0.0 => {
+                format!(
+                    " (sender's limit; a whole core at this cost: {}/s)",
+                    si(core)
+                )
+            }
+            _ => String::new(),
         };
         notes.push(format!("largest {}/s{limit}", si(rate)));
     }
@@ -340,6 +346,9 @@ mod tests {
         let text = table(&[row(200.0), row(1000.0)]);
         assert_eq!(text.lines().count(), 3);
         assert!(text.contains("largest 4.80M/s"), "{text}");
+        let mut row = row(200.0);
+        row.set("sender_is_the_limit", 1.0);
+        assert!(table(&[row]).contains("whole core at this cost: 5.00M/s"));
     }
 
     #[test]

@@ -172,14 +172,13 @@ fn counted(row: &mut Row, runs: &[Run]) {
             .map(Run::cpu_nanos)
             .fold(f64::INFINITY, f64::min),
     );
-    row.set(
-        "user_ns",
-        middle(|run| run.cpu_nanos() * run.cpu.user_share()),
-    );
-    row.set(
-        "system_ns",
-        middle(|run| run.cpu_nanos() * (1.0 - run.cpu.user_share())),
-    );
+    row.set("lost_share_middle", middle(Run::lost_share));
+    // Ticks are coarse: their proportion is taken from all runs together.
+    let user_share =
+        sum(|run| run.cpu.user as f64) / sum(|run| (run.cpu.user + run.cpu.system) as f64).max(1.0);
+    let cpu = middle(Run::cpu_nanos);
+    row.set("user_ns", cpu * user_share);
+    row.set("system_ns", cpu * (1.0 - user_share));
     row.set(
         "core_share",
         middle(|run| run.cpu.total as f64 / 1e9 / run.seconds),

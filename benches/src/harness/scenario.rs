@@ -73,6 +73,8 @@ const STANDARD_10K: &[&str] = &["--contexts", "10000", "--pack", "1432"];
 const STANDARD_100K: &[&str] = &["--contexts", "100000", "--pack", "1432"];
 const STANDARD_1M: &[&str] = &["--contexts", "1000000", "--pack", "1432"];
 const UNIX_10K: &[&str] = &["--contexts", "10000", "--pack", "8192"];
+/// Packets as large as the server takes: one core cannot flood another with small ones.
+const FLOOD_10K: &[&str] = &["--contexts", "10000", "--pack", "8192"];
 /// Lines of the suite of the Agent Data Plane: 2 KB, three a packet.
 macro_rules! suite {
     ($contexts:literal) => {
@@ -228,7 +230,7 @@ pub const ALL: &[Scenario] = &[
         None,
         Work::Resident(Pace::Messages(500e3)),
     ),
-    udp("flood", STANDARD_10K, None, Work::Flood),
+    udp("flood", FLOOD_10K, None, Work::Flood),
     udp("flush_1m", STANDARD_1M, None, Work::Flush),
     udp(
         "churn",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::super::measure::Pace;
+use super::super::measure::{Pace, charge};
 use super::super::place::Class;
 use super::super::report::Row;
 use super::super::scenario::Scenario;
@@ -56,7 +56,9 @@ impl Runner {
     }
 
     pub(super) fn noisy(&self, scenario: &Scenario, rate: f64) -> Result<Vec<Row>> {
-        let (server, sender) = self.warm_server(scenario, Class::Ordinary)?;
+        let (server, _) = self.warm_server(scenario, Class::Ordinary)?;
+        // The neighbour is the server's trouble; the load has to come as asked.
+        let sender = self.sender(Class::Usual);
         let program = std::env::current_exe()?;
         let program = program
             .to_str()
@@ -114,14 +116,13 @@ impl Runner {
         counted(&mut row, &[run]);
         row.set("largest_per_second", found.rate);
         row.set("queued_bytes_max", queued as f64);
-        // The kernel charges so much for a packet of 1432 bytes.
         let packets_per_second = run.packets / run.seconds;
         row.set(
             "stall_ms",
-            queued as f64 / 2310.0 / packets_per_second * 1e3,
+            queued as f64 / charge(run.bytes / run.packets.max(1.0)) / packets_per_second * 1e3,
         );
         if let Some(flush) = server.telemetry("greyhound__flush__duration")? {
-            row.set("flush_seconds", flush);
+            row.set("flush_seconds", flush / 1e6);
         }
         Ok(vec![row])
     }
