@@ -16,12 +16,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("engine/model", &[]),
     ("engine/telemetry", &[]),
     ("engine/wire", &["model"]),
-    ("engine/sinks", &["model", "telemetry"]),
+    ("engine/conntrack", &["sys", "telemetry"]),
+    ("engine/sinks", &["model", "telemetry", "proto"]),
     (
         "engine/pipeline",
         &["sys", "queue", "model", "telemetry", "wire"],
     ),
+    ("proto", &[]),
     ("control/config", &[]),
+    ("control/server", &["config", "proto", "telemetry"]),
     (
         "control/node",
         &[
@@ -29,9 +32,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "model",
             "telemetry",
             "wire",
+            "conntrack",
             "pipeline",
             "sinks",
             "config",
+            "server",
+            "proto",
         ],
     ),
 ];

@@ -1,0 +1,1 @@
+//! One TLS port for operators and other agents.
