@@ -18,6 +18,7 @@ pub mod error;
 pub mod file;
 pub mod kind;
 pub mod layer;
+pub mod live;
 pub mod load;
 pub mod mapper;
 mod node;

@@ -66,6 +66,17 @@ pub struct Effective {
     pub has_effect: bool,
 }
 
+/// One layer's value of one row that differs between two stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// The row.
+    pub(crate) index: usize,
+    /// The layer.
+    pub(crate) layer: Layer,
+    /// Whether the layer lost its value; else it got one, or another.
+    pub(crate) is_unset: bool,
+}
+
 /// A value on its way into a layer, with its row's index.
 #[derive(Clone, Debug)]
 pub(crate) struct Assignment {
@@ -231,7 +242,42 @@ impl Store {
             .collect()
     }
 
-    fn resolve(&self, index: usize) -> Resolved<'_> {
+    /// What has to be set and unset to get from here to `later`, by row, then by layer. Places do not
+    /// count: a value that moved to another line is the same value.
+    pub(crate) fn differences(&self, later: &Self) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        for (index, (old, new)) in self.slots.iter().zip(&later.slots).enumerate() {
+            let value_in = |slot: &[Assigned], layer: Layer| {
+                slot.iter().position(|assigned| assigned.layer == layer)
+            };
+            for layer in Layer::ALL {
+                let (before, after) = (value_in(old, layer), value_in(new, layer));
+                let is_same = before.map(|at| &old[at].value) == after.map(|at| &new[at].value);
+                if !is_same {
+                    differences.push(Difference {
+                        index,
+                        layer,
+                        is_unset: after.is_none(),
+                    });
+                }
+            }
+        }
+        differences
+    }
+
+    /// Takes what `other` holds in these layers instead of what is here.
+    pub(crate) fn take_layers(&mut self, other: &Self, layers: &[Layer]) {
+        for (slot, theirs) in self.slots.iter_mut().zip(&other.slots) {
+            slot.retain(|assigned| !layers.contains(&assigned.layer));
+            let taken = theirs
+                .iter()
+                .filter(|assigned| layers.contains(&assigned.layer));
+            slot.extend(taken.cloned());
+            slot.sort_by_key(|assigned| assigned.layer);
+        }
+    }
+
+    pub(crate) fn resolve(&self, index: usize) -> Resolved<'_> {
         let table = table::table();
         let row = table.rows()[index];
         match self.slots[index].last() {

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::kind::Kind;
 use crate::mapper::MapperProfile;
 use crate::secret::{MASK, Secret};
 use crate::tag_filter::TagFilterRule;
@@ -128,6 +129,28 @@ impl Value {
             | Self::Duration(_)
             | Self::Size(_)
             | Self::Mode(_) => json!(self.text()),
+        }
+    }
+
+    /// The value as the Agent's settings stream carries it: a span of time as the number its setting
+    /// counts in, sizes in bytes, and credentials in clear.
+    pub fn revealed_json(&self, kind: &Kind) -> serde_json::Value {
+        match (self, kind) {
+            (Self::Secret(secret), _) => json!(secret.reveal()),
+            (Self::Endpoints(endpoints), _) => {
+                let keys = |keys: &[Secret]| {
+                    keys.iter()
+                        .map(|key| json!(key.reveal()))
+                        .collect::<Vec<_>>()
+                };
+                let entries = endpoints
+                    .iter()
+                    .map(|(url, secrets)| (url.clone(), keys(secrets).into()));
+                serde_json::Value::Object(entries.collect())
+            }
+            (Self::Duration(span), Kind::Duration { bare, .. }) => json!(bare.count(*span)),
+            (Self::Size(bytes), _) => json!(bytes),
+            _ => self.json(),
         }
     }
 }

@@ -125,6 +125,11 @@ impl Bare {
         }
     }
 
+    /// How many of it make `span`; what is less than one is left out.
+    pub fn count(self, span: Duration) -> u64 {
+        u64::try_from(span.as_nanos() / u128::from(self.nanos())).unwrap_or(u64::MAX)
+    }
+
     /// The plural noun, for messages.
     pub const fn as_str(self) -> &'static str {
         match self {
