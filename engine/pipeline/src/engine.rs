@@ -15,10 +15,11 @@
 
 pub mod handle;
 
+mod following;
 mod schedule;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,7 @@ use crate::receive::drops::DropWatch;
 use crate::receive::telemetry::ReceiveCells;
 use crate::rules::Rules;
 
+use following::Following;
 use handle::{Handle, ListenerState, Shown};
 use schedule::{Control, FlushThread};
 
@@ -263,6 +265,7 @@ impl Builder {
             stopping: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
             origins: ArcSwap::from(Arc::clone(&self.origins)),
+            generation: AtomicU64::new(0),
         });
         let keep_open_buckets = self.config.flush.open_buckets_on_stop;
         let flush = FlushThread {
@@ -276,6 +279,7 @@ impl Builder {
             control: control_in,
             reports: reports_in,
             owed: vec![false; lanes],
+            following: Following::new(lanes),
             received: Vec::new(),
             timestamped: Vec::new(),
             timestamped_due: None,

@@ -147,6 +147,16 @@ impl Flusher {
         }
     }
 
+    /// Other rules, from the next flush on.
+    pub fn set_rules(&mut self, rules: Arc<Rules>) {
+        self.rules = rules;
+    }
+
+    /// Another bucket width, for buckets of lanes that took it before.
+    pub fn set_width(&mut self, width: BucketWidth) {
+        self.width = width;
+    }
+
     /// Where flushes are counted.
     pub fn cells(&self) -> Arc<FlushCells> {
         Arc::clone(&self.cells)

@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use greyhound_model::origin_table::OriginTable;
-use greyhound_model::time::{Clock, Stamp};
+use greyhound_model::time::{BucketWidth, Clock, Stamp};
 use greyhound_sys::peer::Credentials;
 use greyhound_sys::slots::Slots;
 use greyhound_sys::wait::WaitSet;
@@ -46,6 +46,7 @@ use crate::packet::batch::PacketBatch;
 use crate::process::Processor;
 use crate::process::close::CloseScope;
 use crate::receive::unixgram::ReadAhead;
+use crate::rules::Rules;
 
 use command::{Command, Report};
 use desk::Desk;
@@ -113,6 +114,10 @@ pub(crate) struct Lane {
     closing: Option<Stamp>,
     stopping: Option<drain::Stopping>,
     origins: Arc<OriginTable>,
+    /// Rules that came while running, for the next processor should this one break.
+    rules: Option<Arc<Rules>>,
+    /// The same for the bucket width.
+    width: Option<BucketWidth>,
 }
 
 struct UdpSource {
@@ -192,6 +197,8 @@ impl Lane {
             closing: None,
             stopping: None,
             origins: parts.origins,
+            rules: None,
+            width: None,
         })
     }
 
@@ -237,6 +244,15 @@ impl Lane {
                 Command::Origins(table) => {
                     self.origins = Arc::clone(&table);
                     processor.set_origins(table);
+                }
+                Command::Rules(generation, rules) => {
+                    self.rules = Some(Arc::clone(&rules));
+                    processor.set_rules(rules);
+                    self.shared.note_generation(self.index, generation);
+                }
+                Command::Width(width) => {
+                    self.width = Some(width);
+                    processor.set_width(width);
                 }
                 Command::Adopt {
                     listener,

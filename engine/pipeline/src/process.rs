@@ -9,6 +9,7 @@
 //! Per message of a known spelling: no allocation, lock, log, clock call or system call. Counts are
 //! plain integers, published once per batch.
 
+mod adapt;
 mod admission;
 pub mod close;
 mod item;

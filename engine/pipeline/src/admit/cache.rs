@@ -101,6 +101,12 @@ impl MapperCache {
         self.unkept = None;
     }
 
+    /// The same, with another bound from here on.
+    pub fn renew(&mut self, capacity_entries: usize) {
+        self.clear();
+        self.capacity_entries = capacity_entries.min(NONE as usize);
+    }
+
     /// The result for `name`, from memory or from `compute`.
     ///
     /// Cost of a hit: one hash, one comparison, no allocation. Of a miss: `compute`, and the memory

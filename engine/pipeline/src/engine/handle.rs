@@ -1,12 +1,13 @@
 //! The running engine from outside: what it counts, whether it is well, what it can be told.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Sender, bounded};
 use greyhound_model::origin_table::OriginTable;
+use greyhound_model::time::BucketWidth;
 use greyhound_sys::socket::ReceiveBuffer;
 
 use super::schedule::Control;
@@ -18,6 +19,10 @@ use crate::lane::supervise::Restarts;
 use crate::ledger::{Ledger, ListenerInfo};
 use crate::receive::drops::KernelDrops;
 use crate::receive::telemetry::{ReceiveCells, ReceiveTally};
+use crate::rules::Rules;
+
+/// How often a caller looks whether lanes have followed.
+const FOLLOW_POLL: Duration = Duration::from_micros(200);
 
 /// Commands and views of a running engine. Cheap to clone; outlives the engine, then shows its last
 /// state.
@@ -52,6 +57,8 @@ pub(super) struct Shown {
     /// A lane has not answered for too long.
     pub(super) stuck: AtomicBool,
     pub(super) origins: ArcSwap<OriginTable>,
+    /// Rules handed out since the start.
+    pub(super) generation: AtomicU64,
 }
 
 // === impl Handle ===
@@ -127,6 +134,38 @@ impl Handle {
     /// The table of origins in use.
     pub fn origins(&self) -> Arc<OriginTable> {
         self.shown.origins.load_full()
+    }
+
+    /// Gives all lanes and the flush other rules, and waits until every lane works by them or
+    /// `timeout` is over; says which. A packet meets the rules before or these, never a mix. A lane
+    /// that could not be reached in time takes them as soon as it answers again.
+    pub fn set_rules(&self, rules: Rules, timeout: Duration) -> bool {
+        let end = Instant::now() + timeout;
+        let generation = self.shown.generation.fetch_add(1, Ordering::AcqRel) + 1;
+        let control = Control::Rules(generation, Arc::new(rules));
+        if self.control.send_deadline(control, end).is_err() {
+            return false;
+        }
+        while self.shared.generation() < generation {
+            if Instant::now() >= end {
+                return false;
+            }
+            std::thread::sleep(FOLLOW_POLL);
+        }
+        true
+    }
+
+    /// Generation of the rules all lanes work by; 0 until they are changed.
+    pub fn rules_generation(&self) -> u64 {
+        self.shared.generation()
+    }
+
+    /// Gives buckets another length, from the first bucket on that begins where none of the old length
+    /// did: at once, or after a few. Waits for `timeout` at most to hand it over.
+    pub fn set_bucket_width(&self, width: BucketWidth, timeout: Duration) -> bool {
+        self.control
+            .send_timeout(Control::Width(width), timeout)
+            .is_ok()
     }
 
     /// Flushes what is over now, as the bucket grid would, and waits until it was delivered or

@@ -18,12 +18,14 @@ use greyhound_model::flush::{FlushBatch, FlushCause};
 use greyhound_model::time::{BucketWidth, Clock, Stamp};
 
 use super::Output;
+use super::following::Following;
 use super::handle::Shown;
 use crate::flush::Flusher;
 use crate::lane::command::{Command, Report};
 use crate::lane::shared::Shared;
 use crate::process::{LaneFlush, Timestamped};
 use crate::receive::drops::DropWatch;
+use crate::rules::Rules;
 
 const TICK: Duration = Duration::from_secs(1);
 /// How long a flush waits for the slowest lane.
@@ -40,6 +42,10 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 pub(super) enum Control {
     /// Flush now.
     Flush { done: Sender<()> },
+    /// Other rules, and their generation.
+    Rules(u64, Arc<Rules>),
+    /// Another bucket width, as soon as no bucket is cut by it.
+    Width(BucketWidth),
     /// The last flush; then end.
     Stop {
         drain_until: Instant,
@@ -61,6 +67,8 @@ pub(super) struct FlushThread {
     pub(super) reports: Receiver<Report>,
     /// By lane: an answer is still to come.
     pub(super) owed: Vec<bool>,
+    /// Changes of the settings on their way to lanes.
+    pub(super) following: Following,
     /// Answers for the next merge.
     pub(super) received: Vec<LaneFlush>,
     /// Samples that brought their own time, of all lanes.
@@ -94,6 +102,12 @@ impl FlushThread {
                     // Whoever asked may have gone.
                     done.send(()).ok();
                 }
+                Woken::Control(Control::Rules(generation, rules)) => {
+                    self.flusher.set_rules(Arc::clone(&rules));
+                    self.following.rules(generation, rules);
+                    self.following.tell(&self.shared);
+                }
+                Woken::Control(Control::Width(width)) => self.following.coming = Some(width),
                 Woken::Control(Control::Stop {
                     drain_until,
                     end,
@@ -115,7 +129,7 @@ impl FlushThread {
             let coming = self.boundary_after(now);
             if now.unix_seconds() >= next {
                 self.round(now);
-                next = coming;
+                next = self.boundary_after(now);
             } else if coming < next {
                 // The clock went back.
                 next = coming;
@@ -160,6 +174,21 @@ impl FlushThread {
         }
         self.shown.stuck.store(stuck, Ordering::Relaxed);
         self.merge(now, FlushCause::Interval);
+        self.turn_width(now);
+    }
+
+    /// Takes another width up, if the bucket that begins now would not begin where one already was.
+    fn turn_width(&mut self, now: Stamp) {
+        let boundary = self.width.containing(now.unix_seconds()).0;
+        let is_cut =
+            |width: &BucketWidth| boundary.rem_euclid(width.seconds()) >= self.width.seconds();
+        if let Some(width) = self.following.coming.take_if(|width| !is_cut(width)) {
+            tracing::info!(seconds = width.seconds(), "buckets have another length");
+            self.width = width;
+            self.flusher.set_width(width);
+            self.following.width(width);
+            self.following.tell(&self.shared);
+        }
     }
 
     /// Takes reports until nobody owes any.
@@ -215,6 +244,7 @@ impl FlushThread {
 
     fn tick(&mut self) {
         self.drops.look();
+        self.following.tell(&self.shared);
         for lane in 0..self.shared.lanes() {
             if self.shared.take_timestamped(lane) {
                 // With a full inbox the close brings them.

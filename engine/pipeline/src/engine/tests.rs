@@ -2,6 +2,7 @@
 
 mod datagrams;
 mod failures;
+mod follow;
 mod lanes;
 mod streams;
 mod timestamped;

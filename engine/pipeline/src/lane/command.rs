@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use greyhound_model::origin_table::OriginTable;
-use greyhound_model::time::Stamp;
+use greyhound_model::time::{BucketWidth, Stamp};
 use greyhound_sys::peer::Credentials;
 
 use crate::ledger::ListenerId;
 use crate::process::{LaneFlush, Timestamped};
+use crate::rules::Rules;
 
 /// To a lane. The channel holds a few hundred; who cannot put one in keeps it and says so.
 #[derive(Debug)]
@@ -20,6 +21,10 @@ pub(crate) enum Command {
     Timestamped,
     /// A new table of origins.
     Origins(Arc<OriginTable>),
+    /// Other rules, and their generation.
+    Rules(u64, Arc<Rules>),
+    /// Another bucket width.
+    Width(BucketWidth),
     /// A connection that lane 0 accepted.
     Adopt {
         listener: ListenerId,

@@ -157,8 +157,12 @@ impl Lane {
                 stream,
                 peer,
             } => self.adopt(listener, stream, peer),
-            // The last report brings them.
-            Command::Timestamped | Command::Origins(_) | Command::Stop { .. } => {}
+            // The last report brings them; what is left meets the rules it arrived under.
+            Command::Timestamped
+            | Command::Origins(_)
+            | Command::Rules(..)
+            | Command::Width(_)
+            | Command::Stop { .. } => {}
             #[cfg(test)]
             Command::Break => self.desk.break_next = true,
         }

@@ -5,7 +5,7 @@
 //! | batches | `dogstatsd_queue_size` | a lane that is behind | a lane with nothing to read | the lane works itself | `batches_refused` |
 //! | free slabs | [`POOL_BYTES_MAX`] | whoever is done with one | a lane that is behind | as above | `batches_refused` |
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 
 use crossbeam_channel::{Sender, TrySendError};
 use greyhound_queue::push::Push;
@@ -39,6 +39,8 @@ struct Bed {
     asleep: AtomicBool,
     /// Samples that brought their own time wait there.
     has_timestamped: AtomicBool,
+    /// Of the rules it works by.
+    generation: AtomicU64,
     waker: Waker,
 }
 
@@ -65,6 +67,7 @@ impl Shared {
                     inbox,
                     asleep: AtomicBool::new(false),
                     has_timestamped: AtomicBool::new(false),
+                    generation: AtomicU64::new(0),
                     waker,
                 })
                 .collect(),
@@ -150,6 +153,22 @@ impl Shared {
         self.lanes[lane]
             .has_timestamped
             .swap(false, Ordering::Relaxed)
+    }
+
+    /// The lane works by the rules of this generation.
+    pub(crate) fn note_generation(&self, lane: usize, generation: u64) {
+        self.lanes[lane]
+            .generation
+            .store(generation, Ordering::Release);
+    }
+
+    /// The generation of rules the slowest lane works by.
+    pub(crate) fn generation(&self) -> u64 {
+        let generations = self
+            .lanes
+            .iter()
+            .map(|bed| bed.generation.load(Ordering::Acquire));
+        generations.min().unwrap_or(0)
     }
 
     /// The lane pushes no more. Returns once for each lane.

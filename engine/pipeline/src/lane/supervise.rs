@@ -51,6 +51,10 @@ impl Restarts {
 pub(crate) fn supervise(mut lane: Lane, mut parts: ProcessorParts, restarts: &Restarts) {
     loop {
         parts.origins = Arc::clone(&lane.origins);
+        if let Some(rules) = &lane.rules {
+            parts.rules = Arc::clone(rules);
+        }
+        parts.width = lane.width.unwrap_or(parts.width);
         let mut processor = Processor::new(parts.clone());
         // The processor is thrown away after a panic; the lane's own state is sound between any two
         // calls, because it changes before the processor is called, never while.

@@ -1,9 +1,7 @@
 //! Handing over: closed buckets, what is new, what is forgotten.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use greyhound_model::origin_table::OriginTable;
 use greyhound_model::time::Stamp;
 
 use super::{LaneFlush, Processor, Refusal};
@@ -70,14 +68,6 @@ impl Processor {
         self.lane_tally.items_handed_over += self.timestamped.len() as u64;
         self.publish_lane();
         std::mem::take(&mut self.timestamped)
-    }
-
-    /// Takes a new table of origins. Spellings are asked anew what they mean.
-    pub fn set_origins(&mut self, table: Arc<OriginTable>) {
-        self.origins.set_table(table);
-        let held = self.contexts.all_spelling_bytes();
-        self.contexts.forget_spellings();
-        self.give_spellings(held);
     }
 
     /// What limits said no to, with the tag that is behind most of it.
