@@ -1,1 +1,26 @@
-//! The kernel's connection table, read over netlink.
+//! The kernel's connection table, read over netlink: who really sent a datagram, and which entries
+//! swallow metrics.
+//!
+//! ```text
+//!                 ┌────────────── thread `conntrack` ───────────────┐
+//!  lanes ──ask──▶ │ attribution ─▶ exchange: GET ──▶ kernel          │
+//!        ◀─answer─│                                                 │
+//!                 │ events ─▶ walk ─▶ sync ─▶ table (mode `events`)  │──▶ counts, view
+//!                 │ timer ─▶ stats, stale flows, verification        │
+//!                 └─────────────────────────────────────────────────┘
+//! ```
+//!
+//! Attribution asks the kernel, never the table: a third of first datagrams are read before the event
+//! that announces their flow. The table is for looking, lists and flow counts.
+//!
+//! Lost here, each with its count: events the kernel could not queue (exact, from the socket), messages
+//! without tuples, rows beyond the bound, questions beyond the budget. None of it can stop a datagram.
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod exchange;
+pub mod flow;
+pub mod oracle;
+pub mod request;
+pub mod stats;
+pub mod walk;
