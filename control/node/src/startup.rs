@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 
 use greyhound_pipeline::engine::handle::ListenerState;
 use greyhound_pipeline::ledger::Transport;
-use greyhound_sys::rlimit;
+use greyhound_sys::{priority, rlimit};
 use serde_json::{Value, json};
 
 /// New files are for us alone; sockets get their own mode.
 const UMASK: u32 = 0o077;
+/// Steps that sinks and servers stand behind the lanes (`nice`): a page or a payload can wait, a packet
+/// cannot.
+const BEHIND_NICE: i32 = 5;
 /// Where the default socket goes when the Agent's folder is not ours to use.
 const OWN_RUN_DIR: &str = "/run/greyhound";
 
@@ -32,6 +35,25 @@ pub fn prepare_process() -> Vec<String> {
         .into_iter()
         .filter_map(|(what, result)| result.err().map(|error| format!("cannot {what}: {error}")))
         .collect()
+}
+
+/// Starts something whose threads stand behind the lanes: out of a real-time class, and [`BEHIND_NICE`]
+/// steps back. Blocks until it is started.
+pub fn behind_the_lanes<T: Send>(start: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        // Threads are what the thread was that started them; the main one must stay as it is, because
+        // the lanes come after it.
+        let starter = scope.spawn(|| {
+            if let Err(error) = priority::step_back(BEHIND_NICE) {
+                tracing::debug!(%error, "threads stay at the lanes' priority");
+            }
+            start()
+        });
+        match starter.join() {
+            Ok(started) => started,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
 }
 
 /// Where the socket that nobody asked for goes: the configured path, else `/run/greyhound`, else

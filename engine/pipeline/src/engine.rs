@@ -29,6 +29,7 @@ use greyhound_model::flush::FlushBatch;
 use greyhound_model::origin_table::OriginTable;
 use greyhound_model::time::Clock;
 use greyhound_sys::affinity;
+use greyhound_sys::priority;
 use greyhound_sys::slots::Senders;
 use mio::{Poll, Waker};
 
@@ -60,6 +61,8 @@ use schedule::{Control, FlushThread};
 const INBOX: usize = 512;
 /// Reports that may wait for the flush thread, for each lane.
 const REPORTS_PER_LANE: usize = 16;
+/// Steps the flush thread stands behind the lanes (`nice`).
+const FLUSH_NICE: i32 = 5;
 /// Share of the time to stop in which sockets are read; the rest is for the last flush.
 const DRAIN_SHARE: u32 = 2;
 const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -133,6 +136,11 @@ impl Engine {
     /// Commands and views, for other threads.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    /// Whether the stop hands over the buckets that are open then, or drops and counts them.
+    pub fn keep_open_buckets(&mut self, keep: bool) {
+        self.keep_open_buckets = keep;
     }
 
     /// Drains and ends everything: sockets are read until they are empty (for at most half of
@@ -294,7 +302,14 @@ impl Builder {
             shared,
             sockets,
             lanes: Vec::new(),
-            flush: spawn("flush".into(), move || flush.run())?,
+            flush: spawn("flush".into(), move || {
+                // Merging a million contexts takes a second; on the core of a lane it must not be that
+                // lane's second.
+                if let Err(error) = priority::step_back(FLUSH_NICE) {
+                    tracing::debug!(%error, "the flush thread stays at the lanes' priority");
+                }
+                flush.run();
+            })?,
             control,
             forwarder,
             keep_open_buckets,

@@ -106,6 +106,8 @@ pub(crate) struct Lane {
     taken: Option<PacketBatch>,
     pace: Pace,
     coalesce: Duration,
+    /// When UDP packets last came, in monotonic nanoseconds, unless the lane has slept since.
+    received_at: Option<u64>,
     /// Turns without helping.
     busy_turns: u32,
     /// A socket failed in this turn.
@@ -192,6 +194,7 @@ impl Lane {
             taken: None,
             pace: Pace::default(),
             coalesce: parts.coalesce,
+            received_at: None,
             busy_turns: 0,
             failed: false,
             closing: None,
@@ -356,6 +359,7 @@ impl Lane {
             Some(Duration::ZERO)
         };
         if timeout != Some(Duration::ZERO) {
+            self.received_at = None;
             self.desk.tally.sleeps += 1;
             self.desk.publish();
         }

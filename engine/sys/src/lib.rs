@@ -5,6 +5,8 @@
 //!  socket::udp    port groups     slots ◀── mmsg ── kernel         affinity  rlimit  cgroup
 //!  socket::unix   bind aside      cmsg  who sent it                names     users and groups
 //!  socket::holder who has it      peer  who is connected            wait      sleep, to the microsecond
+//!                                 peers from where to where         netns     another network namespace
+//!                                                                  priority  pages  who goes first, how memory is backed
 //! ```
 //!
 //! The rule for unsafe code: one block makes one call, and its comment walks the manual page of
@@ -21,7 +23,9 @@ pub mod cgroup;
 pub mod cmsg;
 pub mod mmsg;
 pub mod names;
+pub mod pages;
 pub mod peer;
+pub mod priority;
 pub mod rlimit;
 pub mod slots;
 pub mod socket;

@@ -5,6 +5,7 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 
@@ -25,12 +26,57 @@ pub fn receive(socket: &impl AsFd, slots: &mut Slots, limit: usize) -> io::Resul
         return Err(io::Error::from(io::ErrorKind::WouldBlock));
     }
     prepare(slots, count);
+    let got = call(socket, slots, count)?;
+    take_over(slots, got);
+    Ok(got)
+}
+
+/// As [`receive`], for a UDP socket bound to `local`; also notes where each datagram came from and went to,
+/// if `slots` has room for that.
+///
+/// # Errors
+///
+/// As [`receive`].
+pub fn receive_from(
+    socket: &impl AsFd,
+    local: SocketAddr,
+    slots: &mut Slots,
+    limit: usize,
+) -> io::Result<usize> {
+    if slots.room.is_none() {
+        return receive(socket, slots, limit);
+    }
+    let count = limit
+        .min(SLOTS_PER_CALL_MAX)
+        .min(slots.capacity() - slots.len());
+    if count == 0 {
+        return Err(io::Error::from(io::ErrorKind::WouldBlock));
+    }
+    prepare(slots, count);
+    make_room(slots, count);
+    let first = slots.filled;
+    let got = call(socket, slots, count);
+    if let Ok(got) = got {
+        take_over(slots, got);
+        note_peers(slots, first, got, local);
+    }
+    // The next call on these headers may be for a Unix socket.
+    for header in &mut slots.headers {
+        header.0.msg_hdr.msg_name = ptr::null_mut();
+        header.0.msg_hdr.msg_namelen = 0;
+    }
+    got
+}
+
+/// The system call of both. `prepare` must have pointed the first `count` headers at distinct slots.
+fn call(socket: &impl AsFd, slots: &mut Slots, count: usize) -> io::Result<usize> {
+    debug_assert!(count <= slots.headers.len());
     let fd = socket.as_fd().as_raw_fd();
-    let got = loop {
+    loop {
         // SAFETY: recvmmsg(2) writes at most `vlen` headers from `msgvec` on, and through each header
-        // into its one iovec and its control space. `prepare` has pointed the first `count` headers,
-        // a slice we borrow exclusively, at distinct slots and control entries of the same
-        // exclusively borrowed `Slots`, with their true lengths. Nothing is kept after the call.
+        // into its one iovec, its name and its control space. `prepare` and `make_room` have pointed
+        // the first `count` headers, a slice we borrow exclusively, at distinct slots, names and
+        // control entries of the same exclusively borrowed `Slots`, with their true lengths. Nothing is kept after the call.
         // The timeout may be null.
         let got = unsafe {
             libc::recvmmsg(
@@ -42,7 +88,7 @@ pub fn receive(socket: &impl AsFd, slots: &mut Slots, limit: usize) -> io::Resul
             )
         };
         match usize::try_from(got) {
-            Ok(got) => break got.min(count),
+            Ok(got) => return Ok(got.min(count)),
             Err(_) => {
                 let error = io::Error::last_os_error();
                 if error.kind() != io::ErrorKind::Interrupted {
@@ -50,9 +96,7 @@ pub fn receive(socket: &impl AsFd, slots: &mut Slots, limit: usize) -> io::Resul
                 }
             }
         }
-    };
-    take_over(slots, got);
-    Ok(got)
+    }
 }
 
 /// Sends `packets` on a connected socket and says how many the kernel took, at most 64 of them. Fewer
@@ -125,6 +169,37 @@ fn prepare(slots: &mut Slots, count: usize) {
             }
         }
     }
+}
+
+/// Points the names and control messages of the first `count` headers at the room for addresses.
+fn make_room(slots: &mut Slots, count: usize) {
+    let Some(room) = &mut slots.room else {
+        return;
+    };
+    for (header, space) in slots.headers.iter_mut().zip(&mut room.spaces).take(count) {
+        let message = &mut header.0.msg_hdr;
+        message.msg_namelen = size_of_val(&space.name) as libc::socklen_t;
+        message.msg_name = space.name.as_mut_ptr().cast();
+        message.msg_controllen = size_of_val(&space.control) as _;
+        message.msg_control = space.control.as_mut_ptr().cast();
+    }
+}
+
+/// Reads the addresses the kernel wrote for the `got` slots from `first` on.
+fn note_peers(slots: &mut Slots, first: usize, got: usize, local: SocketAddr) {
+    let Some(room) = &mut slots.room else {
+        return;
+    };
+    // Slots that were filled another way have no addresses, and those behind them would get theirs.
+    if room.filled != first {
+        return;
+    }
+    let answers = slots.headers.iter().zip(&room.spaces).take(got);
+    for (peer, (header, space)) in room.peers[first..].iter_mut().zip(answers) {
+        let message = &header.0.msg_hdr;
+        *peer = space.peer(message.msg_namelen as usize, message.msg_controllen, local);
+    }
+    room.filled = first + got;
 }
 
 /// Reads what the kernel wrote into the first `got` headers.

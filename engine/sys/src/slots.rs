@@ -14,6 +14,7 @@ use std::ops::Range;
 
 use crate::cmsg::Control;
 use crate::peer::Credentials;
+use crate::peers::{Peer, PeerRoom};
 
 /// Most slots one call may fill; beyond it larger batches gained nothing.
 pub const SLOTS_PER_CALL_MAX: usize = 64;
@@ -38,6 +39,8 @@ pub struct Slots {
     pub(crate) headers: Box<[Header]>,
     pub(crate) vectors: Box<[Vector]>,
     pub(crate) control: Box<[Control]>,
+    /// Room for addresses; `None` unless somebody asked for them.
+    pub(crate) room: Option<Box<PeerRoom>>,
 }
 
 /// What the kernel said about one datagram.
@@ -92,6 +95,25 @@ impl Slots {
             headers: vec![Header::empty(); per_call].into_boxed_slice(),
             vectors: vec![Vector::EMPTY; per_call].into_boxed_slice(),
             control: vec![Control::EMPTY; control].into_boxed_slice(),
+            room: None,
+        }
+    }
+
+    /// Makes room for the addresses of UDP datagrams: 152 bytes a slot.
+    #[must_use]
+    pub fn with_peers(mut self) -> Self {
+        let room = PeerRoom::new(self.capacity(), self.headers.len());
+        self.room = Some(Box::new(room));
+        self
+    }
+
+    /// Where the first datagrams came from and went to. Shorter than [`len`](Self::len) when they did not
+    /// come by UDP, or nobody asked.
+    #[inline]
+    pub fn peers(&self) -> &[Peer] {
+        match &self.room {
+            Some(room) => &room.peers[..room.filled],
+            None => &[],
         }
     }
 
@@ -123,6 +145,9 @@ impl Slots {
     /// Forgets all datagrams.
     pub fn clear(&mut self) {
         self.filled = 0;
+        if let Some(room) = &mut self.room {
+            room.filled = 0;
+        }
     }
 
     /// The datagrams in the order of arrival: what the kernel said, and the bytes that fitted.

@@ -14,6 +14,10 @@ pub struct Index {
 
 const SLOTS_MIN: usize = 64;
 
+/// From so many slots on (196,000 entries) the tables behind an index no longer fit the address cache, and
+/// the memory they live in is asked to be of huge pages.
+const SLOTS_HUGE: usize = 1 << 19;
+
 // === impl Index ===
 
 impl Default for Index {
@@ -104,7 +108,14 @@ impl Index {
     }
 
     fn resize(&mut self, len: usize) {
+        let grows = len > self.slots.len();
         let old = std::mem::replace(&mut self.slots, vec![0; len]);
+        if grows
+            && len >= SLOTS_HUGE
+            && let Err(error) = greyhound_sys::pages::prefer_huge(&self.slots)
+        {
+            tracing::debug!(%error, "no huge pages");
+        }
         for slot in old {
             if slot != 0 {
                 self.place(slot);

@@ -4,6 +4,8 @@
 //! Nothing is lost here: a batch that nobody else can take is worked on at once, and what is not read
 //! stays in the kernel's buffer.
 
+use std::time::Duration;
+
 use greyhound_model::time::Stamp;
 use greyhound_queue::push::Push;
 use greyhound_sys::mmsg;
@@ -39,16 +41,19 @@ impl Lane {
             let listener = self.udp[at].listener;
             let stamp = self.clock.now();
             self.pace.note(got, stamp.monotonic_nanos);
+            self.note_gap(stamp);
             let behind = self.udp[at].full_batches > STRETCH_BATCHES;
             if !(behind && self.share_slab(listener, stamp)) {
                 self.work_slab(listener, stamp, processor);
             }
             if !full {
-                let wait_for_more = self.pace.is_busy() && !self.coalesce.is_zero();
-                if !wait_for_more {
-                    self.udp[at].ready = false;
-                } else if self.wait_for_more() {
-                    break;
+                match self.pace.wait(self.coalesce) {
+                    None => self.udp[at].ready = false,
+                    Some(wait) => {
+                        if self.wait_for_more(wait) {
+                            break;
+                        }
+                    }
                 }
             }
             if !self.unixgram.is_empty() {
@@ -160,11 +165,20 @@ impl Lane {
     }
 
     /// Lets UDP batches grow. Returns whether something urgent came in the meantime.
-    fn wait_for_more(&mut self) -> bool {
+    fn wait_for_more(&mut self, wait: Duration) -> bool {
         self.desk.tally.coalesce_waits += 1;
-        if let Err(error) = self.wait.wait(1, Some(self.coalesce)) {
+        if let Err(error) = self.wait.wait(1, Some(wait)) {
             self.note_error(&error);
         }
         self.wait.is_ready(0)
+    }
+
+    /// Counts how long the lane was away from its socket, work, commands and other threads' turns on the
+    /// core included. Only where it did not sleep for want of packets in between.
+    fn note_gap(&mut self, stamp: Stamp) {
+        if let Some(before) = self.received_at.replace(stamp.monotonic_nanos) {
+            let gap = stamp.monotonic_nanos.saturating_sub(before);
+            self.desk.tally.note_gap(gap);
+        }
     }
 }

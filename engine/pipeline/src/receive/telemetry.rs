@@ -9,6 +9,14 @@ counters! {
         receives,
         /// Waits in which UDP batches grow.
         coalesce_waits,
+        /// Times a lane that had packets was away from its UDP socket for more than 1 ms.
+        gaps_over_1ms,
+        /// Of those, for more than 5 ms.
+        gaps_over_5ms,
+        /// Of those, for more than 20 ms.
+        gaps_over_20ms,
+        /// Of those, for more than 100 ms.
+        gaps_over_100ms,
         /// Times the lane went to sleep.
         sleeps,
         /// Batches pushed to the shared queue.
@@ -35,5 +43,48 @@ counters! {
         lane_restarts,
         /// Packets not copied to `statsd_forward_host`, because its queue was full.
         forward_dropped,
+    }
+}
+
+// === impl ReceiveTally ===
+
+impl ReceiveTally {
+    /// A lane that had packets came back to its socket after so many nanoseconds.
+    #[inline]
+    pub fn note_gap(&mut self, nanos: u64) {
+        const MILLISECOND: u64 = 1_000_000;
+        if nanos > MILLISECOND {
+            self.gaps_over_1ms += 1;
+            self.gaps_over_5ms += u64::from(nanos > 5 * MILLISECOND);
+            self.gaps_over_20ms += u64::from(nanos > 20 * MILLISECOND);
+            self.gaps_over_100ms += u64::from(nanos > 100 * MILLISECOND);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_counts_in_every_class_it_exceeds() {
+        let mut tally = ReceiveTally::default();
+        for nanos in [
+            1_000_000,
+            1_000_001,
+            5_000_001,
+            20_000_000,
+            21_000_000,
+            1 << 40,
+        ] {
+            tally.note_gap(nanos);
+        }
+        let classes = [
+            tally.gaps_over_1ms,
+            tally.gaps_over_5ms,
+            tally.gaps_over_20ms,
+            tally.gaps_over_100ms,
+        ];
+        assert_eq!(classes, [5, 4, 2, 1]);
     }
 }
