@@ -7,8 +7,10 @@
 //!
 //! A handler sees a request whose size, time and sender were checked already.
 
+pub(crate) mod process;
 pub mod request;
 pub mod response;
+pub mod table;
 
 use std::fmt;
 use std::future::Future;

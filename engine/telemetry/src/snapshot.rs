@@ -73,6 +73,11 @@ impl Snapshot {
         self.merge(desc, label_values, Value::Histogram(latency.to_value()));
     }
 
+    /// Adds a histogram whose buckets the caller counted itself.
+    pub fn push_value(&mut self, desc: &'static Desc, label_values: &[&str], value: HistogramValue) {
+        self.merge(desc, label_values, Value::Histogram(value));
+    }
+
     /// The sum of all series of `name` that carry the given labels; `None` when there are none. A
     /// histogram counts as its number of observations.
     pub fn get(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
