@@ -31,6 +31,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Where flushes go.
     pub outputs: Outputs,
+    /// `greyhound.config.watch`: look after the settings file and reload it when it changed.
+    pub watch_file: bool,
 }
 
 /// Logs.

@@ -114,6 +114,10 @@ pub fn sections() -> &'static [Section] {
             rows: greyhound::LANES,
         },
         Section {
+            title: "Settings that change while running",
+            rows: greyhound::CONFIG,
+        },
+        Section {
             title: "More listeners",
             rows: greyhound::LISTENERS,
         },

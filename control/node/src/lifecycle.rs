@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  start:  process ▸ log ▸ host name ▸ sinks ▸ HTTP ▸ engine: sockets, lanes ▸ ready file
-//!  wait:   SIGHUP: not yet    SIGTERM, SIGINT: stop
+//!  wait:   SIGHUP, the settings file: reload    SIGTERM, SIGINT: stop
 //!  stop:   engine: drain sockets, queue, buckets ▸ sinks ▸ HTTP ▸ ledger line ▸ sockets close
 //! ```
 //!
@@ -10,6 +10,7 @@
 //! two seconds. Whatever cannot be finished by then is counted, and the exit code says so.
 
 mod signals;
+mod watch;
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -19,9 +20,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use greyhound_config::load::Loaded;
+use greyhound_config::live::Live;
+use greyhound_config::load::{Loaded, Sources};
 use greyhound_config::report::Report;
-use greyhound_config::settings::{LogFormat, LogLevel, Settings};
+use greyhound_config::settings::{Flush, LogFormat, Settings};
 use greyhound_model::time::SystemClock;
 use greyhound_pipeline::engine::handle::Handle;
 use greyhound_pipeline::engine::{Engine, Stopped};
@@ -29,12 +31,12 @@ use greyhound_sinks::fanout::{Fanout, SinkReport};
 use greyhound_sinks::http::{self, Health, HttpServer, Pages};
 use greyhound_sinks::sink::Reason;
 use greyhound_telemetry::Registry;
-use tracing::level_filters::LevelFilter;
 use tracing::{error, info, warn};
 
 use crate::cli::{Exit, colours_wanted};
 use crate::hostname::Hostname;
 use crate::logging::{self, Logging};
+use crate::wiring::reload::{Followers, level_filter};
 use crate::wiring::sinks::{FanoutOutput, Sinks};
 use crate::{holder, startup, summary, wiring};
 
@@ -65,15 +67,17 @@ struct Ending {
 ///
 /// # Errors
 /// When something could not be had at start; nothing stays bound then.
-pub fn run(loaded: &Loaded, ready_file: Option<PathBuf>) -> anyhow::Result<Exit> {
+pub fn run(loaded: Loaded, sources: Sources, ready_file: Option<PathBuf>) -> anyhow::Result<Exit> {
     let mut notices = startup::prepare_process();
     let is_terminal = io::stderr().is_terminal();
     let colour = colours_wanted(is_terminal);
     let logging = Logging::start(log_config(&loaded.settings, colour))?;
     log_report(&loaded.report);
+    let live = Live::new(loaded, sources);
+    let settings = live.settings();
     let (events, inbox) = sync_channel(8);
-    let started = signals::watch(events.clone())
-        .and_then(|()| start(&loaded.settings, ready_file, &mut notices));
+    let started =
+        signals::watch(events.clone()).and_then(|()| start(&settings, ready_file, &mut notices));
     if !is_terminal {
         for notice in &notices {
             info!("{notice}");
@@ -87,15 +91,25 @@ pub fn run(loaded: &Loaded, ready_file: Option<PathBuf>) -> anyhow::Result<Exit>
         }
     };
     if is_terminal {
-        let text = summary::text(&running.view(), &loaded.settings, &notices, colour);
+        let text = summary::text(&running.view(), &settings, &notices, colour);
         logging.print(&text);
     } else {
         running.log();
     }
     let handle = running.engine.handle();
-    signals::wait_for_stop(&inbox);
-    let stop_timeout = loaded.settings.flush.stop_timeout;
-    let ending = running.stop(stop_timeout, events, &inbox);
+    live.attach(Arc::new(Followers {
+        engine: handle.clone(),
+        log: logging.level(),
+    }));
+    match watch::start(&live) {
+        Ok(reloads) => signals::wait_for_stop(&inbox, &reloads),
+        Err(error) => {
+            // What runs goes on running.
+            error!("settings do not change before the next start: {error:#}");
+            signals::wait_for_stop(&inbox, &watch::Reloads::to_nobody());
+        }
+    }
+    let ending = running.stop(&live.settings().flush, events, &inbox);
     let (line, exit) = match &ending {
         Some(ending) => {
             ending.log();
@@ -113,14 +127,7 @@ pub fn run(loaded: &Loaded, ready_file: Option<PathBuf>) -> anyhow::Result<Exit>
 
 fn log_config(settings: &Settings, colour: bool) -> logging::Config {
     logging::Config {
-        level: match settings.log.level {
-            LogLevel::Off => LevelFilter::OFF,
-            LogLevel::Error => LevelFilter::ERROR,
-            LogLevel::Warn => LevelFilter::WARN,
-            LogLevel::Info => LevelFilter::INFO,
-            LogLevel::Debug => LevelFilter::DEBUG,
-            LogLevel::Trace => LevelFilter::TRACE,
-        },
+        level: level_filter(settings.log.level),
         json: settings.log.format == LogFormat::Json,
         colour: colour && settings.log.format == LogFormat::Auto,
     }
@@ -164,7 +171,9 @@ fn start(
 
     let Sinks { sinks, exposition } = Sinks::open(&settings.outputs, clock.clone())?;
     config.flush.histogram_summaries = sinks.iter().any(|sink| sink.wants_histograms());
-    let fanout = Arc::new(Fanout::start(sinks, &wiring::sinks::fanout(settings))?);
+    let queues = wiring::sinks::fanout(settings);
+    let fanout = startup::behind_the_lanes(|| Fanout::start(sinks, &queues))?;
+    let fanout = Arc::new(fanout);
     registry.register(fanout.telemetry())?;
     if let Some(exposition) = &exposition {
         registry.register(exposition.telemetry())?;
@@ -184,7 +193,8 @@ fn start(
                 live: Arc::new(|| Health::Good),
                 ready: Arc::new(move || health(ready.get())),
             };
-            let server = HttpServer::start(&config, pages).map_err(name_holder)?;
+            let server = startup::behind_the_lanes(|| HttpServer::start(&config, pages))
+                .map_err(name_holder)?;
             registry.register(server.telemetry())?;
             Some(server)
         }
@@ -264,13 +274,14 @@ impl Running {
 
     /// Stops everything in flow order. `None` when a second signal came and it was still not done.
     fn stop(
-        self,
-        timeout: Duration,
+        mut self,
+        flush: &Flush,
         events: SyncSender<Event>,
         inbox: &Receiver<Event>,
     ) -> Option<Box<Ending>> {
         info!("stopping");
-        let mut deadline = Instant::now() + timeout;
+        self.engine.keep_open_buckets(flush.open_buckets_on_stop);
+        let mut deadline = Instant::now() + flush.stop_timeout;
         let stopper = thread::Builder::new()
             .name("stop".to_owned())
             .spawn(move || {

@@ -15,7 +15,10 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Registry, reload};
 
 const QUEUE_LINES: usize = 1024;
 const RETRY_INTERVAL: Duration = Duration::from_millis(5);
@@ -35,7 +38,12 @@ pub struct Config {
 #[derive(Debug)]
 pub struct Logging {
     queue: Queue,
+    level: Level,
 }
+
+/// The least severe level that is written. Clones are the same level; the default is of no log.
+#[derive(Clone, Debug, Default)]
+pub struct Level(Option<reload::Handle<LevelFilter, Registry>>);
 
 #[derive(Clone, Debug)]
 struct Queue {
@@ -68,8 +76,10 @@ impl Logging {
     /// # Errors
     /// When its thread cannot be started, or the process already has a log.
     pub fn start(config: Config) -> anyhow::Result<Self> {
-        let logging = Self::to(io::stderr())?;
-        logging.install(config)?;
+        let (filter, handle) = reload::Layer::new(config.level);
+        let mut logging = Self::to(io::stderr())?;
+        logging.level = Level(Some(handle));
+        logging.install(config, filter)?;
         Ok(logging)
     }
 
@@ -82,22 +92,35 @@ impl Logging {
             .spawn(move || write_lines(&receiver, &seen, target))?;
         Ok(Self {
             queue: Queue { sender, dropped },
+            level: Level::default(),
         })
     }
 
-    fn install(&self, config: Config) -> anyhow::Result<()> {
-        let builder = tracing_subscriber::fmt()
-            .with_max_level(config.level)
+    fn install(
+        &self,
+        config: Config,
+        filter: reload::Layer<LevelFilter, Registry>,
+    ) -> anyhow::Result<()> {
+        let lines = fmt::layer()
             .with_ansi(config.colour)
             .with_writer(self.queue.clone())
             // It would print its own troubles to standard error, and panic when that is closed.
             .log_internal_errors(false);
-        let installed = if config.json {
-            builder.json().flatten_event(true).try_init()
+        let lines = if config.json {
+            lines.json().flatten_event(true).boxed()
         } else {
-            builder.try_init()
+            lines.boxed()
         };
+        let installed = tracing_subscriber::registry()
+            .with(filter)
+            .with(lines)
+            .try_init();
         installed.map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))
+    }
+
+    /// Changes the least severe level while running; for whoever follows the settings.
+    pub fn level(&self) -> Level {
+        self.level.clone()
     }
 
     /// Writes text that is no log line, in its turn. Never blocks.
@@ -128,6 +151,18 @@ impl Logging {
         }
         let left = deadline.saturating_duration_since(Instant::now());
         wait.recv_timeout(left).is_ok()
+    }
+}
+
+// === impl Level ===
+
+impl Level {
+    /// Writes lines from this level on.
+    pub fn set(&self, level: LevelFilter) {
+        if let Some(handle) = &self.0 {
+            // Fails when the log is gone, and then there is nothing to change.
+            handle.modify(|present| *present = level).ok();
+        }
     }
 }
 

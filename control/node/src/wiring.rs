@@ -9,6 +9,7 @@
 
 mod memory;
 pub mod pipeline;
+pub mod reload;
 pub mod sinks;
 pub mod telemetry;
 

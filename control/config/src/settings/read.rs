@@ -65,6 +65,7 @@ impl<'s> Reader<'s> {
                 memory_bytes: self.size("greyhound.limits.memory"),
             },
             outputs: self.outputs(),
+            watch_file: self.bool("greyhound.config.watch"),
         }
     }
 

@@ -206,7 +206,7 @@ pub(super) const PROCESSING: &[Row] = &[
         Kind::Bool,
         "true",
         "Honours timestamps: a sample with |T passes without aggregation",
-    ),
+    ).reloadable(),
     Row::new(
         "dogstatsd_no_aggregation_pipeline_batch_size",
         Kind::Int {
@@ -222,25 +222,25 @@ pub(super) const PROCESSING: &[Row] = &[
         Kind::SECONDS,
         "300",
         "How long a silent counter is still flushed as 0",
-    ),
+    ).reloadable(),
     Row::new(
         "dogstatsd_context_expiry_seconds",
         Kind::SECONDS,
         "20",
         "How long a context without samples is remembered",
-    ),
+    ).reloadable(),
     Row::new(
         "dogstatsd_flush_incomplete_buckets",
         Kind::Bool,
         "false",
         "Flushes open buckets at stop; when set it wins over greyhound.flush_open_bucket_on_stop",
-    ),
+    ).reloadable(),
     Row::new(
         "dogstatsd_tags",
         Kind::Texts,
         "",
         "Tags added to everything received",
-    ),
+    ).reloadable(),
     Row::new(
         "dogstatsd_disable_verbose_logs",
         Kind::Bool,
@@ -253,7 +253,7 @@ pub(super) const PROCESSING: &[Row] = &[
         Kind::MapperProfiles,
         "[]",
         "Rewrites names and adds tags by pattern; a wrong shape switches mapping off with a warning",
-    ),
+    ).reloadable(),
     Row::new(
         "dogstatsd_mapper_cache_size",
         Kind::Int {
@@ -262,7 +262,7 @@ pub(super) const PROCESSING: &[Row] = &[
         },
         "1000",
         "Names whose mapping is remembered",
-    ),
+    ).reloadable(),
     Row::new(
         "dogstatsd_mem_based_rate_limiter.enabled",
         Kind::Bool,
@@ -358,25 +358,29 @@ pub(super) const NAMES: &[Row] = &[
         Kind::Text,
         "",
         "Put before every metric name, with a dot between",
-    ),
+    )
+    .reloadable(),
     Row::new(
         "statsd_metric_namespace_blacklist",
         Kind::Texts,
         NAMESPACE_EXEMPT,
         "Names that begin so stay without the namespace",
-    ),
+    )
+    .reloadable(),
     Row::new(
         "statsd_metric_blocklist",
         Kind::Texts,
         "",
         "Names to drop; read only while metric_filterlist is empty",
-    ),
+    )
+    .reloadable(),
     Row::new(
         "statsd_metric_blocklist_match_prefix",
         Kind::Bool,
         "false",
         "Takes the entries of statsd_metric_blocklist as prefixes",
-    ),
+    )
+    .reloadable(),
     Row::new(
         "metric_filterlist",
         Kind::Texts,
@@ -403,23 +407,27 @@ pub(super) const NAMES: &[Row] = &[
         Kind::Words(AGGREGATES),
         "max median avg count",
         "What a histogram or timing is flushed as; other words are skipped with a warning",
-    ),
+    )
+    .reloadable(),
     Row::new(
         "histogram_percentiles",
         Kind::Percentiles,
         "0.95",
         "Percentiles a histogram or timing is flushed as; others are skipped with a warning",
-    ),
+    )
+    .reloadable(),
     Row::new(
         "histogram_copy_to_distribution",
         Kind::Bool,
         "false",
         "Also takes histogram and timing samples as a distribution",
-    ),
+    )
+    .reloadable(),
     Row::new(
         "histogram_copy_to_distribution_prefix",
         Kind::Text,
         "",
         "Put before the names of those distributions",
-    ),
+    )
+    .reloadable(),
 ];

@@ -54,19 +54,22 @@ pub(super) const LANES: &[Row] = &[
         Kind::Int { min: 1, max: 3600 },
         "10",
         "Length of an aggregation bucket, and so of the flush interval, in seconds",
-    ),
+    )
+    .reloadable(),
     Row::new(
         "greyhound.flush_open_bucket_on_stop",
         Kind::Bool,
         "true",
         "Flushes the open bucket at stop instead of dropping it",
-    ),
+    )
+    .reloadable(),
     Row::new(
         "greyhound.stop_timeout_seconds",
         POSITIVE_SECONDS,
         "30",
         "Bound of draining and flushing at stop",
-    ),
+    )
+    .reloadable(),
     Row::new(
         "greyhound.log.format",
         Kind::Word(&["auto", "text", "json"]),
@@ -74,6 +77,14 @@ pub(super) const LANES: &[Row] = &[
         "Form of log lines; auto = text, with colours on a terminal",
     ),
 ];
+
+pub(super) const CONFIG: &[Row] = &[Row::new(
+    "greyhound.config.watch",
+    Kind::Bool,
+    "true",
+    "Reloads the settings file by itself when it changed",
+)
+.reloadable()];
 
 pub(super) const LISTENERS: &[Row] = &[
     Row::new(
@@ -147,43 +158,43 @@ pub(super) const LIMITS: &[Row] = &[
         LIMIT,
         "1000000",
         "Contexts in all; new ones above are refused and counted; 0 = no limit",
-    ),
+    ).reloadable(),
     Row::new(
         "greyhound.limits.contexts_per_origin",
         LIMIT,
         "0",
         "Contexts of one origin in one lane; new ones above are refused and counted; 0 = no limit",
-    ),
+    ).reloadable(),
     Row::new(
         "greyhound.limits.tags_per_metric",
         LIMIT,
         "0",
         "Tags of one message; messages with more are refused and counted; 0 = no limit",
-    ),
+    ).reloadable(),
     Row::new(
         "greyhound.limits.set_members",
         LIMIT,
         "1000000",
         "Members of one set in one bucket; new ones above are refused and counted; 0 = no limit",
-    ),
+    ).reloadable(),
     Row::new(
         "greyhound.limits.histogram_values",
         LIMIT,
         "1000000",
         "Values of one histogram in one bucket; more are refused and counted; 0 = no limit",
-    ),
+    ).reloadable(),
     Row::new(
         "greyhound.limits.memory",
         Kind::BYTES,
         "0",
         "Bytes of contexts and open buckets in all; what needs more is refused and counted; 0 = half of the memory the process may use",
-    ),
+    ).reloadable(),
     Row::new(
         "greyhound.limits.events",
         LIMIT,
         "10000",
         "Events and service checks that wait for a flush in one lane; more are refused and counted; 0 = no limit",
-    ),
+    ).reloadable(),
 ];
 
 pub(super) const OUTPUTS: &[Row] = &[

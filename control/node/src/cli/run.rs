@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::anyhow;
-use greyhound_config::load::Flag;
+use greyhound_config::load::{self, Flag};
 use greyhound_config::settings::NdjsonTarget;
 
 use crate::cli::settings::{READY_FILE_VARIABLE, SettingsArgs};
@@ -54,7 +54,8 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
     if let Some(path) = args.ndjson {
         flags.push(flag("--ndjson", "greyhound.ndjson.path", path));
     }
-    let loaded = args.settings.load_with(flags)?;
+    let sources = args.settings.sources(flags);
+    let loaded = load::load(&sources).map_err(Failure::usage)?;
     let outputs = &loaded.settings.outputs;
     if outputs.print && outputs.ndjson == Some(NdjsonTarget::Stdout) {
         return Err(Failure::usage(anyhow!(
@@ -68,7 +69,7 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
             .map(PathBuf::from)
     };
     let ready_file = args.ready_file.or_else(from_environment);
-    Ok(lifecycle::run(&loaded, ready_file)?)
+    Ok(lifecycle::run(loaded, sources, ready_file)?)
 }
 
 #[cfg(test)]

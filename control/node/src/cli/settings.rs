@@ -31,8 +31,13 @@ impl SettingsArgs {
         self.load_with(Vec::new())
     }
 
-    /// The same with settings that a command has flags of its own for; those are the strongest.
+    /// The same with settings that a command has flags of its own for.
     pub(super) fn load_with(&self, further: Vec<Flag>) -> Result<Loaded, Failure> {
+        load::load(&self.sources(further)).map_err(Failure::usage)
+    }
+
+    /// What is read, with settings that a command has flags of its own for; those are the strongest.
+    pub(super) fn sources(&self, further: Vec<Flag>) -> Sources {
         let set = self.set.iter().map(|(key, text)| Flag {
             name: "--set".to_owned(),
             key: key.clone(),
@@ -40,13 +45,12 @@ impl SettingsArgs {
         });
         let mut environment = env::from_process();
         environment.retain(|(name, _)| name != READY_FILE_VARIABLE);
-        let sources = Sources {
+        Sources {
             file: self.config.clone(),
             default_file: DefaultFile::Search,
             environment,
             flags: set.chain(further).collect(),
-        };
-        load::load(&sources).map_err(Failure::usage)
+        }
     }
 }
 

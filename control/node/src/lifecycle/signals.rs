@@ -8,9 +8,9 @@ use std::thread;
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::info;
 
 use super::Ending;
+use super::watch::Reloads;
 
 /// Something the main thread waits for.
 pub(super) enum Event {
@@ -57,14 +57,13 @@ async fn next_event(terminate: &mut Signal, interrupt: &mut Signal, hangup: &mut
     }
 }
 
-/// Blocks until the first signal to stop.
-pub(super) fn wait_for_stop(inbox: &Receiver<Event>) {
+/// Blocks until the first signal to stop; asks for a reload when one comes that says so.
+pub(super) fn wait_for_stop(inbox: &Receiver<Event>, reloads: &Reloads) {
     for event in inbox {
         match event {
             Event::Stop => return,
-            Event::Reload | Event::Finished(_) => {
-                info!("SIGHUP: settings change with a restart in this version, going on as before");
-            }
+            Event::Reload => reloads.ask(),
+            Event::Finished(_) => {}
         }
     }
 }

@@ -84,7 +84,12 @@ fn a_second_signal_shortens_the_stop_and_does_not_cut_what_is_done() {
     events.send(Event::Reload).expect("room");
     events.send(Event::Stop).expect("room");
     let began = Instant::now();
-    let ending = running.stop(PATIENCE, events, &inbox).expect("an ending");
+    let flush = Flush {
+        bucket_seconds: 3600,
+        open_buckets_on_stop: true,
+        stop_timeout: PATIENCE,
+    };
+    let ending = running.stop(&flush, events, &inbox).expect("an ending");
     assert_eq!(ending.exit(), Exit::Done);
     assert!(began.elapsed() < PATIENCE);
 }

@@ -68,9 +68,7 @@ pub fn config_with_listeners(
     default_socket: impl Fn(&Path) -> Result<PathBuf, String>,
 ) -> anyhow::Result<(Config, Vec<String>)> {
     let mut config = config(settings, hostname)?;
-    if config.rules.limits.memory_bytes == 0 {
-        config.rules.limits.memory_bytes = memory::default_bytes();
-    }
+    config.rules = running_rules(settings);
     let mut notices = Vec::new();
     let listen = &settings.listen;
     if !listen.enabled {
@@ -165,6 +163,15 @@ fn lanes(lanes: &settings::Lanes) -> LanesConfig {
         queue_depth_batches: lanes.queue_batches,
         batch_packets: lanes.batch_packets,
     }
+}
+
+/// The rules as they run: bounds nobody set are worked out.
+pub fn running_rules(settings: &Settings) -> RulesConfig {
+    let mut rules = rules(settings);
+    if rules.limits.memory_bytes == 0 {
+        rules.limits.memory_bytes = memory::default_bytes();
+    }
+    rules
 }
 
 fn rules(settings: &Settings) -> RulesConfig {
