@@ -1,0 +1,189 @@
+//! The running process follows the settings: which keys it can, and how.
+//!
+//! ```text
+//!  changed keys ─▶ rules: compile ──────────▶ Handle::set_rules, all lanes
+//!               ├▶ bucket width: check ─────▶ Handle::set_bucket_width, at the next boundary
+//!               └▶ log level ───────────────▶ Level::set
+//! ```
+//!
+//! Everything that can be refused is made in the first step, so the second cannot fail. A row of the
+//! table says that its key can change while running exactly when somebody here names it, or reads it
+//! when it is needed.
+
+use std::time::Duration;
+
+use greyhound_config::live::apply::{Apply, Prepared};
+use greyhound_config::live::change::{KeyResult, Outcome};
+use greyhound_config::settings::{LogLevel, Settings};
+use greyhound_model::time::BucketWidth;
+use greyhound_pipeline::engine::handle::Handle;
+use greyhound_pipeline::rules::Rules;
+use tracing::level_filters::LevelFilter;
+use tracing::warn;
+
+use crate::logging::Level;
+use crate::wiring::pipeline;
+
+/// How long a change waits for lanes; one that is late follows when it answers again.
+const LANES_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What messages meet: one generation of rules.
+const RULES: &[&str] = &[
+    "dogstatsd_no_aggregation_pipeline",
+    "dogstatsd_expiry_seconds",
+    "dogstatsd_context_expiry_seconds",
+    "dogstatsd_tags",
+    "dogstatsd_mapper_profiles",
+    "dogstatsd_mapper_cache_size",
+    "statsd_metric_namespace",
+    "statsd_metric_namespace_blacklist",
+    "statsd_metric_blocklist",
+    "statsd_metric_blocklist_match_prefix",
+    "metric_filterlist",
+    "metric_filterlist_match_prefix",
+    "metric_tag_filterlist",
+    "histogram_aggregates",
+    "histogram_percentiles",
+    "histogram_copy_to_distribution",
+    "histogram_copy_to_distribution_prefix",
+    "dogstatsd_origin_detection_client",
+    "dogstatsd_origin_optout_enabled",
+    "dogstatsd_entity_id_precedence",
+    "dogstatsd_tag_cardinality",
+    "origin_detection_unified",
+    "greyhound.limits.contexts",
+    "greyhound.limits.contexts_per_origin",
+    "greyhound.limits.tags_per_metric",
+    "greyhound.limits.set_members",
+    "greyhound.limits.histogram_values",
+    "greyhound.limits.events",
+    "greyhound.limits.memory",
+];
+const BUCKET: &str = "greyhound.bucket_seconds";
+const LOG_LEVEL: &str = "log_level";
+
+/// Lets the engine and the log follow.
+pub struct Followers {
+    /// The engine.
+    pub engine: Handle,
+    /// The log.
+    pub log: Level,
+}
+
+/// What one generation changes.
+struct Step {
+    engine: Handle,
+    log: Level,
+    level: Option<LevelFilter>,
+    rules: Option<Rules>,
+    width: Option<BucketWidth>,
+    keys: Vec<&'static str>,
+}
+
+/// The Agent's levels as the log knows them.
+pub fn level_filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Off => LevelFilter::OFF,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}
+
+// === impl Followers ===
+
+impl Apply for Followers {
+    fn prepare(
+        &self,
+        _old: &Settings,
+        new: &Settings,
+        changed: &[&'static str],
+    ) -> Result<Box<dyn Prepared>, Vec<KeyResult>> {
+        let keys: Vec<&'static str> = changed
+            .iter()
+            .copied()
+            .filter(|key| RULES.contains(key) || [BUCKET, LOG_LEVEL].contains(key))
+            .collect();
+        let has_rules = keys.iter().any(|key| RULES.contains(key));
+        let rules = has_rules.then(|| compile(new)).transpose()?;
+        let width = match keys.contains(&BUCKET) {
+            true => Some(
+                BucketWidth::try_new(new.flush.bucket_seconds)
+                    .ok_or_else(|| refused(BUCKET, "at least 1 is needed"))?,
+            ),
+            false => None,
+        };
+        let level = keys
+            .contains(&LOG_LEVEL)
+            .then(|| level_filter(new.log.level));
+        Ok(Box::new(Step {
+            engine: self.engine.clone(),
+            log: self.log.clone(),
+            level,
+            rules,
+            width,
+            keys,
+        }))
+    }
+}
+
+/// A bad mapper profile is refused here, while at start it switches mapping off: what runs is better
+/// than nothing.
+fn compile(settings: &Settings) -> Result<Rules, Vec<KeyResult>> {
+    let config = pipeline::running_rules(settings);
+    let (rules, warnings) = Rules::compile(&config);
+    if rules.mapper.is_none() && !config.mapper_profiles.is_empty() {
+        return Err(refused("dogstatsd_mapper_profiles", &warnings.join("; ")));
+    }
+    for warning in &warnings {
+        warn!("{warning}");
+    }
+    Ok(rules)
+}
+
+fn refused(key: &'static str, why: &str) -> Vec<KeyResult> {
+    let outcome = Outcome::Refused(why.to_owned());
+    vec![KeyResult { key, outcome }]
+}
+
+// === impl Step ===
+
+impl Prepared for Step {
+    fn commit(self: Box<Self>) -> Vec<KeyResult> {
+        if let Some(level) = self.level {
+            self.log.set(level);
+        }
+        if let Some(rules) = self.rules
+            && !self.engine.set_rules(rules, LANES_PATIENCE)
+        {
+            warn!("a lane does not answer, it follows the settings when it does");
+        }
+        if let Some(width) = self.width {
+            self.engine.set_bucket_width(width, LANES_PATIENCE);
+        }
+        let outcome = Outcome::Applied;
+        self.keys
+            .into_iter()
+            .map(|key| KeyResult {
+                key,
+                outcome: outcome.clone(),
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use greyhound_config::table;
+
+    #[test]
+    fn rows_say_what_can_change_while_running() {
+        for key in RULES.iter().chain(&[BUCKET, LOG_LEVEL]) {
+            let row = table::table().row(key).expect("a key of the table");
+            assert!(row.reloadable, "{key}");
+        }
+    }
+}
