@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 
+use crate::peer::Credentials;
 use crate::slots::{Received, SLOTS_PER_CALL_MAX, Slots};
 
 /// Appends up to `limit` waiting datagrams to `slots` and says how many came. Never blocks; one
@@ -58,6 +59,10 @@ pub fn receive_from(
     let got = call(socket, slots, count);
     if let Ok(got) = got {
         take_over(slots, got);
+        // UDP has no credentials; what lies in their space is of an earlier datagram.
+        for received in &mut slots.received[first..first + got] {
+            received.sender = Credentials::default();
+        }
         note_peers(slots, first, got, local);
     }
     // The next call on these headers may be for a Unix socket.
@@ -76,8 +81,8 @@ fn call(socket: &impl AsFd, slots: &mut Slots, count: usize) -> io::Result<usize
         // SAFETY: recvmmsg(2) writes at most `vlen` headers from `msgvec` on, and through each header
         // into its one iovec, its name and its control space. `prepare` and `make_room` have pointed
         // the first `count` headers, a slice we borrow exclusively, at distinct slots, names and
-        // control entries of the same exclusively borrowed `Slots`, with their true lengths. Nothing is kept after the call.
-        // The timeout may be null.
+        // control entries of the same exclusively borrowed `Slots`, with their true lengths. Nothing
+        // is kept after the call. The timeout may be null.
         let got = unsafe {
             libc::recvmmsg(
                 fd,
