@@ -3,6 +3,7 @@
 //! The binary translates these structs to the configurations of the engine's crates; nobody looks
 //! a setting up by its name after this.
 
+pub mod control;
 mod read;
 
 use std::path::PathBuf;
@@ -31,6 +32,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Where flushes go.
     pub outputs: Outputs,
+    /// The control port.
+    pub control: control::Control,
     /// `greyhound.config.watch`: look after the settings file and reload it when it changed.
     pub watch_file: bool,
 }

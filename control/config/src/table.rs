@@ -7,6 +7,7 @@
 
 mod aggregator;
 mod api;
+mod control;
 mod dogstatsd;
 mod greyhound;
 mod origin;
@@ -108,6 +109,10 @@ pub fn sections() -> &'static [Section] {
         Section {
             title: "Host, logs and intake",
             rows: api::ROWS,
+        },
+        Section {
+            title: "Control port",
+            rows: control::ROWS,
         },
         Section {
             title: "Lanes and time",

@@ -1,6 +1,8 @@
 //! Fills [`Settings`] from a store. Types are guaranteed by the table, so a wrong one here is a
 //! mistake of this file, found by the test that reads the defaults.
 
+mod control;
+
 use std::time::Duration;
 
 use crate::report::{Report, Warning};
@@ -65,6 +67,7 @@ impl<'s> Reader<'s> {
                 memory_bytes: self.size("greyhound.limits.memory"),
             },
             outputs: self.outputs(),
+            control: self.control(),
             watch_file: self.bool("greyhound.config.watch"),
         }
     }

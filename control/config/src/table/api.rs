@@ -1,4 +1,4 @@
-//! The host, logs, and what a later version needs to send and to be asked.
+//! The host, logs, and what a later version needs to send.
 
 use crate::kind::Kind;
 use crate::table::Row;
@@ -195,28 +195,6 @@ pub(super) const ROWS: &[Row] = &[
         Kind::COUNT,
         "10",
         "Age at which files on disk are dropped",
-    )
-    .no_effect(),
-    Row::new(
-        "cmd_host",
-        Kind::Text,
-        "localhost",
-        "Address of the control port",
-    )
-    .no_effect(),
-    Row::new("cmd_port", Kind::Port, "5001", "Control port").no_effect(),
-    Row::new(
-        "auth_token_file_path",
-        Kind::Path,
-        "",
-        "Token of the control port",
-    )
-    .no_effect(),
-    Row::new(
-        "ipc_cert_file_path",
-        Kind::Path,
-        "",
-        "Certificate of the control port",
     )
     .no_effect(),
 ];
