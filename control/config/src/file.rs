@@ -48,6 +48,12 @@ pub(crate) fn find_default() -> Option<PathBuf> {
         .find(|path| path.is_file() && File::open(path).is_ok())
 }
 
+/// The file's tree with every scalar as the text it was written as; `None` when it is no YAML. For showing
+/// a file without its secrets.
+pub fn tree(text: &str) -> Option<serde_json::Value> {
+    yaml::parse(text).ok().map(Node::into_json)
+}
+
 /// Reads a file into its layer. Problems are added to `error`, and nothing is assigned then.
 pub(crate) fn load(path: &Path, store: &mut Store, report: &mut Report, error: &mut SettingsError) {
     let shared: Arc<Path> = Arc::from(path);

@@ -79,6 +79,19 @@ impl Node {
         }
     }
 
+    /// As JSON, scalars as text. The recursion is bounded by the parser's depth limit.
+    pub(crate) fn into_json(self) -> serde_json::Value {
+        match self.body {
+            Body::Null => serde_json::Value::Null,
+            Body::Scalar(text) => text.into(),
+            Body::List(items) => items.into_iter().map(Self::into_json).collect(),
+            Body::Map(entries) => entries
+                .into_iter()
+                .map(|entry| (entry.key, entry.value.into_json()))
+                .collect(),
+        }
+    }
+
     /// How an error message shows the value: quoted, escaped, at most 60 characters.
     pub(crate) fn shown(&self) -> String {
         match &self.body {
