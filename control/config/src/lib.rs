@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The order of layers is in [`layer`]. This crate is the only reader of settings files and of the
-//! environment; it starts nothing. A wrong value stops the start, and all wrong values are reported
+//! environment; it starts nothing but the program of `secret_backend_command`. A wrong value stops the start, and all wrong values are reported
 //! together with file, line and column. Names nobody knows, and settings without effect, are listed
 //! in the [`report::Report`] and stop nothing, because a `datadog.yaml` is shared with others.
 #![forbid(unsafe_code)]
@@ -27,10 +27,12 @@ pub mod place;
 pub mod report;
 pub mod schema;
 pub mod secret;
+pub mod secrets;
 pub mod settings;
 pub mod store;
 pub mod table;
 pub mod tag_filter;
+pub mod tree;
 pub mod value;
 mod yaml;
 

@@ -19,10 +19,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::SystemTime;
 
+use crate::error::SettingsError;
 use crate::layer::Layer;
 use crate::load::{self, Loaded, Sources};
 use crate::place::Place;
 use crate::report::Report;
+use crate::secrets::SecretReport;
 use crate::settings::Settings;
 use crate::store::{Difference, Store};
 use crate::table::{self, Applies};
@@ -242,6 +244,31 @@ impl Live {
             }
         }
         result
+    }
+
+    /// Fetches every secret again and reloads with them. Blocks while the program runs.
+    ///
+    /// # Errors
+    /// As [`Live::reload`]; what was fetched before stays.
+    pub fn refresh_secrets(&self) -> Result<Change, ReloadError> {
+        self.0.sources.secrets.forget();
+        self.reload(Cause::SecretRefresh)
+    }
+
+    /// What is known of secrets, without any.
+    pub fn secrets(&self) -> SecretReport {
+        self.0.sources.secrets.report()
+    }
+
+    /// What a reload would find, without taking it. Blocks as one does.
+    ///
+    /// # Errors
+    /// Every wrong value with its place.
+    pub fn preview(&self) -> Result<Store, SettingsError> {
+        let fresh = load::load(&self.0.sources)?;
+        let mut store = Store::clone(&self.store());
+        store.take_layers(&fresh.store, &RELOADED);
+        Ok(store)
     }
 
     fn reload_locked(&self, book: &mut Book, cause: Cause) -> Result<Change, ReloadError> {

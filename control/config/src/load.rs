@@ -10,7 +10,8 @@ use crate::layer::Layer;
 use crate::place::Place;
 use crate::report::nearest::Nearest;
 use crate::report::{Report, UnsupportedKey};
-use crate::settings::Settings;
+use crate::secrets::Secrets;
+use crate::settings::{SecretBackend, Settings};
 use crate::store::Store;
 use crate::table::Applies;
 
@@ -25,6 +26,8 @@ pub struct Sources {
     pub environment: Variables,
     /// Settings given as flags, in order; later ones win.
     pub flags: Vec<Flag>,
+    /// What handles were found to stand for.
+    pub secrets: Secrets,
 }
 
 /// Whether the usual places are searched for a file.
@@ -61,28 +64,36 @@ pub struct Loaded {
     pub file: Option<PathBuf>,
 }
 
-/// Reads all sources. Blocks on the file; starts nothing.
+/// Reads all sources. Blocks on the file, and on the program that resolves secrets when the settings
+/// name handles it was not asked for yet.
 ///
 /// # Errors
 /// Every wrong value and every unreadable source, together.
 pub fn load(sources: &Sources) -> Result<Loaded, SettingsError> {
     let path = choose_file(sources);
-    assemble(sources, path.clone(), |store, report, error| {
+    let (mut store, mut report, mut error) = layers(sources, |store, report, error| {
         if let Some(path) = &path {
             file::load(path, store, report, error);
         }
-    })
+    });
+    if error.is_empty() {
+        let backend = SecretBackend::read(&store);
+        sources.secrets.resolve(&backend, &mut store, &mut error);
+    }
+    finish(store, &mut report, error, path)
 }
 
-/// The same with the file's text at hand: for tests, editors and fuzzing. No file is read.
+/// The same with the file's text at hand: for tests, editors and fuzzing. No file is read, no program
+/// is run, and handles of secrets stay as they are.
 ///
 /// # Errors
 /// As [`load`].
 pub fn load_text(text: &str, name: &Path, sources: &Sources) -> Result<Loaded, SettingsError> {
     let path: Arc<Path> = Arc::from(name);
-    assemble(sources, Some(name.to_owned()), |store, report, error| {
+    let (store, mut report, error) = layers(sources, |store, report, error| {
         file::load_text(text, &path, store, report, error);
-    })
+    });
+    finish(store, &mut report, error, Some(name.to_owned()))
 }
 
 fn choose_file(sources: &Sources) -> Option<PathBuf> {
@@ -107,21 +118,29 @@ fn choose_file(sources: &Sources) -> Option<PathBuf> {
         .or_else(from_search)
 }
 
-fn assemble(
+fn layers(
     sources: &Sources,
-    file: Option<PathBuf>,
     load_file: impl FnOnce(&mut Store, &mut Report, &mut SettingsError),
-) -> Result<Loaded, SettingsError> {
+) -> (Store, Report, SettingsError) {
     let mut store = Store::new();
     let mut report = Report::default();
     let mut error = SettingsError::default();
     load_file(&mut store, &mut report, &mut error);
     env::load(&sources.environment, &mut store, &mut report, &mut error);
     load_flags(&sources.flags, &mut store, &mut error);
+    (store, report, error)
+}
+
+fn finish(
+    store: Store,
+    report: &mut Report,
+    error: SettingsError,
+    file: Option<PathBuf>,
+) -> Result<Loaded, SettingsError> {
     if !error.is_empty() {
         return Err(error);
     }
-    let settings = Settings::read(&store, &mut report);
+    let settings = Settings::read(&store, report);
     for resolved in store.iter() {
         if resolved.row.applies == Applies::NoEffect && !resolved.is_default() {
             let place = resolved.place.into_owned();
@@ -134,7 +153,7 @@ fn assemble(
     Ok(Loaded {
         store,
         settings,
-        report,
+        report: std::mem::take(report),
         file,
     })
 }

@@ -36,6 +36,27 @@ pub struct Settings {
     pub control: control::Control,
     /// `greyhound.config.watch`: look after the settings file and reload it when it changed.
     pub watch_file: bool,
+    /// What `ENC[handle]` values are looked up with.
+    pub secrets: SecretBackend,
+}
+
+/// The program that knows secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretBackend {
+    /// `secret_backend_command`; empty = none.
+    pub command: PathBuf,
+    /// `secret_backend_arguments`.
+    pub arguments: Vec<String>,
+    /// `secret_backend_timeout`; 0 = its default.
+    pub timeout: Duration,
+    /// `secret_backend_output_max_size`.
+    pub output_bytes_max: u64,
+    /// `secret_backend_command_allow_group_exec_perm`.
+    pub allow_group_exec: bool,
+    /// `secret_backend_remove_trailing_line_break`.
+    pub remove_trailing_line_break: bool,
+    /// `secret_refresh_interval`; 0 = never by itself.
+    pub refresh_interval: Duration,
 }
 
 /// Logs.

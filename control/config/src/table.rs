@@ -11,6 +11,7 @@ mod control;
 mod dogstatsd;
 mod greyhound;
 mod origin;
+mod secrets;
 mod telemetry;
 
 use std::collections::{HashMap, HashSet};
@@ -121,6 +122,10 @@ pub fn sections() -> &'static [Section] {
         Section {
             title: "Settings that change while running",
             rows: greyhound::CONFIG,
+        },
+        Section {
+            title: "Secrets",
+            rows: secrets::ROWS,
         },
         Section {
             title: "More listeners",

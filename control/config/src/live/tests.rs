@@ -34,7 +34,7 @@ impl Fixture {
                 .iter()
                 .map(|(name, text)| (name.into(), text.into()))
                 .collect(),
-            flags: Vec::new(),
+            ..Sources::default()
         };
         let loaded = load::load(&sources).expect("settings");
         Self {

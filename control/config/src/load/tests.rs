@@ -26,6 +26,7 @@ fn sources(variables: &[(&str, &str)], flags: &[(&str, &str)]) -> Sources {
                 text: (*text).to_owned(),
             })
             .collect(),
+        ..Sources::default()
     }
 }
 

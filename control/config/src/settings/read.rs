@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::report::{Report, Warning};
 use crate::settings::{
     Flush, Histogram, Lanes, Limits, Listen, Log, LogFormat, LogLevel, NdjsonTarget, Origin,
-    Outputs, Prometheus, Rules, Settings, Socket, TagCardinality, Udp,
+    Outputs, Prometheus, Rules, SecretBackend, Settings, Socket, TagCardinality, Udp,
 };
 use crate::store::{Resolved, Store};
 use crate::value::{Port, Value};
@@ -29,6 +29,15 @@ impl Settings {
     /// The typed form of what a store holds. Settings that do not go together are reported.
     pub fn read(store: &Store, report: &mut Report) -> Self {
         Reader::new(store).settings(report)
+    }
+}
+
+// === impl SecretBackend ===
+
+impl SecretBackend {
+    /// Read before everything else, because the rest may need it.
+    pub(crate) fn read(store: &Store) -> Self {
+        Reader::new(store).secrets()
     }
 }
 
@@ -69,6 +78,19 @@ impl<'s> Reader<'s> {
             outputs: self.outputs(),
             control: self.control(),
             watch_file: self.bool("greyhound.config.watch"),
+            secrets: self.secrets(),
+        }
+    }
+
+    fn secrets(&self) -> SecretBackend {
+        SecretBackend {
+            command: self.text("secret_backend_command").into(),
+            arguments: self.list("secret_backend_arguments"),
+            timeout: self.span("secret_backend_timeout"),
+            output_bytes_max: self.size("secret_backend_output_max_size"),
+            allow_group_exec: self.bool("secret_backend_command_allow_group_exec_perm"),
+            remove_trailing_line_break: self.bool("secret_backend_remove_trailing_line_break"),
+            refresh_interval: self.span("secret_refresh_interval"),
         }
     }
 

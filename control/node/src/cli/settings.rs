@@ -50,6 +50,7 @@ impl SettingsArgs {
             default_file: DefaultFile::Search,
             environment,
             flags: set.chain(further).collect(),
+            ..Sources::default()
         }
     }
 }
