@@ -226,7 +226,7 @@ impl Pen {
             }
             Data::Counter { total, created } => {
                 writer.sample(name, "_total", self.labels.iter(), *total);
-                Some(*created)
+                Some(created.unix_seconds())
             }
             Data::Summary(summary) => {
                 if plan.buckets.is_empty() {

@@ -1,12 +1,11 @@
 //! A histogram, timing or distribution as it is exposed: running totals, and either the sketches
 //! of a sliding window or classic buckets.
 
-use std::collections::VecDeque;
-
 use greyhound_model::series::Unit;
 use greyhound_model::sketch::Sketch;
 
-use super::plan::{Plan, Window};
+use super::plan::Plan;
+use super::window::Packed;
 
 /// Where a summary comes from. Two sources never share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +35,8 @@ pub(super) struct Summary {
 
 #[derive(Debug)]
 enum Shape {
-    /// At most one sketch per slot of the window, oldest first.
-    Window(VecDeque<(u32, Sketch)>),
+    /// Sketches of a sliding window.
+    Window(Packed),
     /// How many values fell into each classic bucket since the series appeared, not cumulated;
     /// what is above the last bound is only in `count`.
     Buckets(Box<[u64]>),
@@ -70,7 +69,7 @@ impl<'a> Observation<'a> {
 impl Summary {
     pub(super) fn new(plan: &Plan, kind: SummaryKind, created: i64) -> Self {
         let shape = if plan.buckets.is_empty() {
-            Shape::Window(VecDeque::new())
+            Shape::Window(Packed::default())
         } else {
             Shape::Buckets(vec![0; plan.buckets.len()].into())
         };
@@ -95,41 +94,23 @@ impl Summary {
                     }
                 }
             }
-            Shape::Window(slots) => {
+            Shape::Window(packed) => {
                 let slot = plan.window.slot(seconds);
-                prune(slots, plan.window, slot);
-                match slots.back_mut() {
-                    Some((last, sketch)) if *last == slot => sketch.merge(observation.sketch),
-                    _ => {
-                        let mut sketch = observation.sketch.clone();
-                        // Folded once here, so that scrapes need not.
-                        sketch.fold();
-                        slots.push_back((slot, sketch));
-                    }
-                }
+                packed.add(plan.window, slot, observation.sketch);
             }
         }
     }
 
     /// The quantiles over the window that ends at `seconds`: NaN where nothing fell into it.
     ///
-    /// Cost: one merge per slot, a few microseconds each.
+    /// Cost: one merge per slot, some microseconds each.
     pub(super) fn quantiles(&self, plan: &Plan, seconds: u32, out: &mut Vec<f64>) {
         out.clear();
         let now_slot = plan.window.slot(seconds);
-        let slots = match &self.shape {
-            Shape::Window(slots) => slots,
+        let merged = match &self.shape {
+            Shape::Window(packed) => packed.merged(plan.window, now_slot),
             Shape::Buckets(_) => return,
         };
-        let mut live = slots
-            .iter()
-            .filter(|(slot, _)| plan.window.covers(*slot, now_slot))
-            .map(|(_, sketch)| sketch);
-        let merged = live.next().map(|first| {
-            let mut merged = first.clone();
-            live.for_each(|sketch| merged.merge(sketch));
-            merged
-        });
         // A bin may reach beyond the largest value; a quantile that does would only confuse.
         out.extend(plan.quantiles.iter().map(|&q| match &merged {
             Some(sketch) if !sketch.is_empty() => {
@@ -152,14 +133,5 @@ impl Summary {
                 *sum = sum.saturating_add(*count);
                 Some((bucket.bound, *sum))
             })
-    }
-}
-
-/// Forgets slots the window has left behind.
-fn prune(slots: &mut VecDeque<(u32, Sketch)>, window: Window, now_slot: u32) {
-    while let Some((slot, _)) = slots.front()
-        && !window.covers(*slot, now_slot)
-    {
-        slots.pop_front();
     }
 }

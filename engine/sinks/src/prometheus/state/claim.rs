@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use greyhound_model::context::Context;
 
-use super::{Data, Entry, Family, FamilyKind, Now, Scratch, State, entry_at};
+use super::{Data, Entry, Family, FamilyKind, Now, Scratch, State, entry_at, spread};
 use crate::prometheus::names::family_name;
 use crate::prometheus::plan::Plan;
 use crate::sink::Reason;
@@ -22,7 +22,7 @@ impl State {
         now: Now,
         data: impl FnOnce() -> Data,
     ) -> Result<u32, Reason> {
-        let hash = self.hasher.hash_one(context.as_bytes());
+        let hash = self.hasher.hash_one(context);
         let found = self.by_context.find(hash, |&id| {
             entry_at(&self.entries, id).is_some_and(|entry| entry.context == *context)
         });
@@ -95,7 +95,7 @@ impl State {
         plan: &Plan,
         context: &Context,
         family: Option<u32>,
-    ) -> Result<u64, Reason> {
+    ) -> Result<u32, Reason> {
         let own_host = own_host(plan, self.hostname.as_ref());
         let Scratch {
             name,
@@ -104,11 +104,12 @@ impl State {
             ..
         } = &mut self.scratch;
         labels.render(context, own_host);
-        let identity = self.hasher.hash_one((name.as_str(), labels.identity()));
+        let hash = self.hasher.hash_one((name.as_str(), labels.identity()));
+        let identity = (hash >> 32) as u32;
         let Some(family) = family else {
             return Ok(identity);
         };
-        let twin = self.by_identity.find(identity, |&id| {
+        let twin = self.by_identity.find(spread(identity), |&id| {
             entry_at(&self.entries, id).is_some_and(|entry| {
                 entry.identity == identity && entry.family == family && {
                     other_labels.render(&entry.context, own_host);
@@ -144,10 +145,10 @@ impl State {
             entries, hasher, ..
         } = self;
         self.by_context.insert_unique(hash, id, |&id| {
-            entry_at(entries, id).map_or(0, |entry| hasher.hash_one(entry.context.as_bytes()))
+            entry_at(entries, id).map_or(0, |entry| hasher.hash_one(&entry.context))
         });
-        self.by_identity.insert_unique(identity, id, |&id| {
-            entry_at(entries, id).map_or(0, |entry| entry.identity)
+        self.by_identity.insert_unique(spread(identity), id, |&id| {
+            entry_at(entries, id).map_or(0, |entry| spread(entry.identity))
         });
         let family = &mut self.families[family as usize];
         family.members.push(id);

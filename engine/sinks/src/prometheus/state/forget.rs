@@ -3,7 +3,7 @@
 use std::hash::BuildHasher;
 
 use super::claim::lines_of;
-use super::{Entry, Now, State};
+use super::{Entry, Now, State, spread};
 use crate::prometheus::plan::Plan;
 
 // === impl State ===
@@ -54,10 +54,10 @@ impl State {
 
     /// Takes an entry that has left its place out of the indexes.
     fn forget(&mut self, plan: &Plan, id: u32, entry: &Entry) {
-        let hash = self.hasher.hash_one(entry.context.as_bytes());
+        let hash = self.hasher.hash_one(&entry.context);
         for (index, hash) in [
             (&mut self.by_context, hash),
-            (&mut self.by_identity, entry.identity),
+            (&mut self.by_identity, spread(entry.identity)),
         ] {
             if let Ok(place) = index.find_entry(hash, |&other| other == id) {
                 place.remove();
