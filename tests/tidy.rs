@@ -53,6 +53,7 @@ const UNSAFE: &[&str] = &[
 /// The rooms of the pipeline in reading order: each may use those before it.
 const ROOMS: &[&str] = &[
     "admit",
+    "client",
     "config",
     "error",
     "enrich",

@@ -224,9 +224,7 @@ impl Exchange {
                     if left.is_zero() {
                         return Err(QueryError::TimedOut);
                     }
-                    self.wait
-                        .wait(1, Some(left))
-                        .map_err(QueryError::from_io)?;
+                    self.wait.wait(1, Some(left)).map_err(QueryError::from_io)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(QueryError::from_io(error)),
@@ -234,4 +232,3 @@ impl Exchange {
         }
     }
 }
-

@@ -337,8 +337,8 @@ impl Flow {
         let expected = self.original.reversed();
         let source = self.reply.destination != expected.destination
             || self.reply.destination_port != expected.destination_port;
-        let destination = self.reply.source != expected.source
-            || self.reply.source_port != expected.source_port;
+        let destination =
+            self.reply.source != expected.source || self.reply.source_port != expected.source_port;
         match (source, destination) {
             (false, false) => Nat::None,
             (true, false) => Nat::Source,

@@ -17,6 +17,7 @@
 //! without tuples, rows beyond the bound, questions beyond the budget. None of it can stop a datagram.
 #![forbid(unsafe_code)]
 
+pub mod attribution;
 pub mod error;
 pub mod exchange;
 pub mod flow;

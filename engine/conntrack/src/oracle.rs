@@ -24,7 +24,10 @@ type Direction = (Option<IpAddr>, Option<IpAddr>, Option<u8>, u16, u16);
 /// # Errors
 /// Both readings, when they differ.
 pub fn agrees(bytes: &[u8]) -> Result<bool, String> {
-    let Some(flow) = walk::messages(bytes).next().and_then(|message| message.flow()) else {
+    let Some(flow) = walk::messages(bytes)
+        .next()
+        .and_then(|message| message.flow())
+    else {
         return Ok(false);
     };
     let Some(attributes) = attributes(bytes) else {
@@ -39,7 +42,9 @@ pub fn agrees(bytes: &[u8]) -> Result<bool, String> {
             .count()
             > 1;
         if !is_equal && !comes_twice {
-            return Err(format!("{name}: the crate reads {attribute:?}, we {flow:?}"));
+            return Err(format!(
+                "{name}: the crate reads {attribute:?}, we {flow:?}"
+            ));
         }
     }
     Ok(true)

@@ -157,7 +157,10 @@ fn tuple_attribute(tuple: &Tuple, direction: Direction) -> ConntrackAttribute {
     let icmp = |first: u16| {
         let [kind, code] = tuple.destination_port.to_be_bytes();
         [
-            ProtoTuple::Other(DefaultNla::new(first, tuple.source_port.to_be_bytes().into())),
+            ProtoTuple::Other(DefaultNla::new(
+                first,
+                tuple.source_port.to_be_bytes().into(),
+            )),
             ProtoTuple::Other(DefaultNla::new(first + 1, vec![kind])),
             ProtoTuple::Other(DefaultNla::new(first + 2, vec![code])),
         ]

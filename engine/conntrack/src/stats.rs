@@ -106,7 +106,11 @@ impl CpuStats {
 /// found by name: kernels differ in which they have.
 fn parse_proc(text: &str) -> Vec<CpuStats> {
     let mut lines = text.lines();
-    let names: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
+    let names: Vec<&str> = lines
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
     let columns = COUNTERS.map(|(_, _, column)| names.iter().position(|name| *name == column));
     lines
         .zip(0u16..)

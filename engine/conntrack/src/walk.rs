@@ -174,7 +174,9 @@ impl<'a> Message<'a> {
 
     /// The resource id of its header: the CPU a counter message is about.
     pub fn resource(&self) -> u16 {
-        self.bytes.get(18..20).map_or(0, |bytes| be_u16(bytes).unwrap_or(0))
+        self.bytes
+            .get(18..20)
+            .map_or(0, |bytes| be_u16(bytes).unwrap_or(0))
     }
 }
 
@@ -194,7 +196,10 @@ impl<'a> Iterator for Attributes<'a> {
         // The two upper bits say how the content is made up, not what it is.
         let kind = native_u16(self.0, 2)? & 0x3fff;
         let value = &self.0[HEADER..len];
-        self.0 = self.0.get(len.next_multiple_of(HEADER)..).unwrap_or_default();
+        self.0 = self
+            .0
+            .get(len.next_multiple_of(HEADER)..)
+            .unwrap_or_default();
         Some((kind, value))
     }
 }

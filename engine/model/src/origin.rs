@@ -17,7 +17,8 @@ pub enum Cardinality {
 /// The kernel's word on who is behind a socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Sender {
-    /// Process id in our namespace; 0 = not known.
+    /// Process id in our namespace; 0 = not known. Above every pid there can be: a client behind UDP, see
+    /// [`Sender::of_client`].
     pub pid: u32,
 }
 
@@ -39,6 +40,33 @@ pub struct ExternalData<'a> {
     pub container_name: &'a [u8],
     /// Pod uid; empty = none.
     pub pod_uid: &'a [u8],
+}
+
+// === impl Sender ===
+
+impl Sender {
+    /// The kernel's pids stay below 2²².
+    const CLIENT: u32 = 1 << 31;
+
+    /// The client with this number behind a UDP peer; 0 = not known. One word for both kinds of
+    /// sender, so that a message pays one comparison, whichever it has.
+    #[inline]
+    pub const fn of_client(client: u32) -> Self {
+        Self {
+            pid: match client {
+                0 => 0,
+                client => client | Self::CLIENT,
+            },
+        }
+    }
+
+    /// The number of the client, if it is one.
+    pub const fn client(self) -> Option<u32> {
+        match self.pid & Self::CLIENT {
+            0 => None,
+            _ => Some(self.pid & !Self::CLIENT),
+        }
+    }
 }
 
 // === impl Cardinality ===

@@ -1,6 +1,7 @@
 //! Origin to tags: a snapshot that the control plane builds and swaps in whole.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use crate::origin::{Cardinality, ExternalData};
 
@@ -28,6 +29,9 @@ pub struct OriginTable {
     pub containers_by_inode: HashMap<u64, Box<[u8]>>,
     /// Pod uid, container name and init flag to container id.
     pub containers_by_external: HashMap<ExternalKey, Box<[u8]>>,
+    /// Address of a client behind UDP to the name of its entity. Addresses of the host's own network stay
+    /// out: many share them.
+    pub entities_by_address: HashMap<IpAddr, Box<[u8]>>,
     /// Grows with every snapshot: caches built on another generation are void.
     pub generation: u64,
 }
@@ -92,6 +96,12 @@ impl OriginTable {
             init: external.init,
         };
         self.containers_by_external.get(&key).map(|id| &**id)
+    }
+
+    /// Tags of who has this address.
+    pub fn of_address(&self, address: IpAddr) -> Option<&EntityTags> {
+        let name = self.entities_by_address.get(&address)?;
+        self.entities.get(name)
     }
 
     fn entity(&self, scheme: &[u8], id: &[u8]) -> Option<&EntityTags> {

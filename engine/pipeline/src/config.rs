@@ -43,6 +43,8 @@ pub struct ListenConfig {
     pub eol_required_udp: bool,
     /// The same over Unix sockets.
     pub eol_required_unix: bool,
+    /// Read from where to where UDP datagrams went, for [`Clients`](crate::client::Clients).
+    pub udp_peers: bool,
     /// Read sender credentials on Unix sockets.
     pub origin_detection: bool,
     /// Log the start of refused oversized frames.
@@ -112,6 +114,8 @@ pub struct RulesConfig {
     pub tag_filter: Vec<TagFilterEntry>,
     /// Tags of everything.
     pub tags: Vec<Vec<u8>>,
+    /// Key of a tag with the address of the client behind a UDP datagram; `None` = no tag.
+    pub client_tag: Option<Vec<u8>>,
     /// Histograms.
     pub histogram: HistogramConfig,
     /// Which tags an origin adds.
@@ -204,6 +208,7 @@ impl Default for ListenConfig {
             receive_buffer_bytes: 16 << 20,
             eol_required_udp: false,
             eol_required_unix: false,
+            udp_peers: false,
             origin_detection: false,
             stream_log_too_big: false,
             stream_connections_max: 10_000,
@@ -240,6 +245,7 @@ impl Default for RulesConfig {
             filter_match_prefix: false,
             tag_filter: Vec::new(),
             tags: Vec::new(),
+            client_tag: None,
             histogram: HistogramConfig::default(),
             origin: OriginConfig::default(),
             limits: LimitsConfig {

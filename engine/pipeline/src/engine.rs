@@ -358,6 +358,7 @@ impl Builder {
                 true => Senders::Read,
                 false => Senders::Ignored,
             },
+            peers: self.config.listen.udp_peers,
         }
     }
 
@@ -401,7 +402,6 @@ impl Builder {
             Arc::clone(&self.config.hostname),
             self.config.flush.histogram_summaries,
             lanes,
-            self.seed,
         )
     }
 }

@@ -3,6 +3,8 @@
 //! The older mode adds up: socket, then pod or container named by the client, then global tags. The
 //! unified mode takes the first entity that is known and stops.
 
+use std::net::IpAddr;
+
 use greyhound_model::origin::{Cardinality, ExternalData, LocalData};
 use greyhound_model::origin_table::{EntityTags, OriginTable};
 
@@ -19,6 +21,8 @@ pub struct Identity<'a> {
     pub local: LocalData<'a>,
     /// `e:`
     pub external: ExternalData<'a>,
+    /// The client behind UDP. A forged datagram can name any, so it comes last.
+    pub client: Option<IpAddr>,
     /// `card:` or `dd.internal.card:`, as sent.
     pub cardinality: &'a [u8],
 }
@@ -59,7 +63,10 @@ fn additive(
         // Blocks the container too.
         Some(b"none") => {}
         Some(uid) => add(table.pod(uid)),
-        None => add(client_container(table, &identity.local).and_then(|id| table.container(id))),
+        None => match client_container(table, &identity.local) {
+            Some(id) => add(table.container(id)),
+            None => add(identity.client.and_then(|client| table.of_address(client))),
+        },
     }
     add(Some(&table.global));
 }
@@ -83,6 +90,7 @@ fn unified(
         })
         .or_else(|| identity.pod_uid.and_then(|uid| table.pod(uid)))
         .or_else(|| external_pod.and_then(|uid| table.pod(uid)))
+        .or_else(|| identity.client.and_then(|client| table.of_address(client)))
         .unwrap_or(&table.global);
     known.at(cardinality).for_each(push);
 }

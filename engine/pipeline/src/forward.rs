@@ -263,6 +263,7 @@ mod tests {
         packets: 4,
         packet_len_bytes_max: 64,
         senders: Senders::Ignored,
+        peers: false,
     };
 
     #[test]

@@ -26,7 +26,7 @@ mod udp;
 mod unixgram;
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::sync::Arc;
@@ -41,6 +41,7 @@ use greyhound_sys::wait::WaitSet;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
+use crate::client::Clients;
 use crate::ledger::ListenerId;
 use crate::packet::batch::PacketBatch;
 use crate::process::Processor;
@@ -117,6 +118,7 @@ pub(crate) struct Lane {
     stopping: Option<drain::Stopping>,
     origins: Arc<OriginTable>,
     /// Rules that came while running, for the next processor should this one break.
+    clients: Option<Arc<dyn Clients>>,
     rules: Option<Arc<Rules>>,
     /// The same for the bucket width.
     width: Option<BucketWidth>,
@@ -125,6 +127,7 @@ pub(crate) struct Lane {
 struct UdpSource {
     listener: ListenerId,
     socket: Arc<UdpSocket>,
+    local: SocketAddr,
     ready: bool,
     /// Full batches in a row.
     full_batches: u32,
@@ -168,14 +171,15 @@ impl Lane {
             .into_iter()
             .map(|(listener, socket)| {
                 wait.add(&*socket);
-                UdpSource {
+                Ok(UdpSource {
                     listener,
+                    local: socket.local_addr()?,
                     socket,
                     ready: true,
                     full_batches: 0,
-                }
+                })
             })
-            .collect();
+            .collect::<io::Result<_>>()?;
         Ok(Self {
             index: parts.index,
             clock: parts.clock,
@@ -200,6 +204,7 @@ impl Lane {
             closing: None,
             stopping: None,
             origins: parts.origins,
+            clients: None,
             rules: None,
             width: None,
         })
@@ -247,6 +252,11 @@ impl Lane {
                 Command::Origins(table) => {
                     self.origins = Arc::clone(&table);
                     processor.set_origins(table);
+                }
+                Command::Clients(clients) => {
+                    self.desk.clients = Some(clients.lane());
+                    self.clients = Some(Arc::clone(&clients));
+                    processor.set_clients(clients);
                 }
                 Command::Rules(generation, rules) => {
                     self.rules = Some(Arc::clone(&rules));

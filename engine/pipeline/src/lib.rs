@@ -23,6 +23,7 @@
 //! An eighth loss is a bug, and shows as a remainder in the [`ledger`].
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod config;
 
 pub mod admit;

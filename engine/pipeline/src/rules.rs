@@ -26,6 +26,8 @@ pub struct Rules {
     pub tag_filter: TagFilter,
     /// Tags of everything.
     pub tags: Vec<Vec<u8>>,
+    /// Key of the tag with a UDP client's address.
+    pub client_tag: Option<Vec<u8>>,
     /// Histograms.
     pub histogram: HistogramRules,
     /// Enrichment.
@@ -79,6 +81,7 @@ impl Rules {
             filter: NameFilter::new(&config.filter_names, config.filter_match_prefix, &suffixes),
             tag_filter: TagFilter::new(&config.tag_filter),
             tags: sorted_unique(&config.tags),
+            client_tag: config.client_tag.clone(),
             histogram,
             origin: config.origin,
             limits: config.limits,

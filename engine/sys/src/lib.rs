@@ -27,6 +27,7 @@ pub mod netns;
 pub mod pages;
 pub mod peer;
 pub mod peers;
+pub mod prefetch;
 pub mod priority;
 pub mod rlimit;
 pub mod slots;

@@ -181,7 +181,10 @@ mod tests {
             sender.send_to(b"x", target).unwrap();
             sender.send_to(b"y", target).unwrap();
             let mut slots = Slots::new(4, 64, Senders::Ignored).with_peers();
-            assert_eq!(mmsg::receive_from(&receiver, local, &mut slots, 4).unwrap(), 2);
+            assert_eq!(
+                mmsg::receive_from(&receiver, local, &mut slots, 4).unwrap(),
+                2
+            );
             let expected = Peer {
                 source: sender.local_addr().unwrap(),
                 local: target,
@@ -198,7 +201,10 @@ mod tests {
         let local = receiver.local_addr().unwrap();
         receiver.send_to(b"x", local).unwrap();
         let mut slots = Slots::new(4, 64, Senders::Ignored);
-        assert_eq!(mmsg::receive_from(&receiver, local, &mut slots, 4).unwrap(), 1);
+        assert_eq!(
+            mmsg::receive_from(&receiver, local, &mut slots, 4).unwrap(),
+            1
+        );
         assert!(slots.peers().is_empty());
     }
 }

@@ -35,7 +35,14 @@ impl Build {
         put(&mut self.0, kind, value);
     }
 
-    fn tuple(&mut self, kind: u16, source: [u8; 4], destination: [u8; 4], protocol: u8, ports: [u16; 2]) {
+    fn tuple(
+        &mut self,
+        kind: u16,
+        source: [u8; 4],
+        destination: [u8; 4],
+        protocol: u8,
+        ports: [u16; 2],
+    ) {
         let (mut ip, mut proto, mut whole) = (Vec::new(), Vec::new(), Vec::new());
         put(&mut ip, 1, &source);
         put(&mut ip, 2, &destination);
@@ -71,8 +78,14 @@ fn a_new_flow_is_read_whole() {
     let message = only(&bytes);
     assert_eq!(message.kind, Kind::New);
     let flow = message.flow().expect("a flow");
-    assert_eq!(flow.original.to_string(), "udp 10.77.1.2:42732 > 10.77.100.1:8125");
-    assert_eq!(flow.reply.to_string(), "udp 10.77.2.2:18125 > 10.77.2.1:42732");
+    assert_eq!(
+        flow.original.to_string(),
+        "udp 10.77.1.2:42732 > 10.77.100.1:8125"
+    );
+    assert_eq!(
+        flow.reply.to_string(),
+        "udp 10.77.2.2:18125 > 10.77.2.1:42732"
+    );
     assert_eq!((flow.id, flow.timeout_seconds), (0xdead_beef, Some(30)));
     assert!(flow.status.says_nat());
     assert_eq!(flow.nat(), Nat::Both);

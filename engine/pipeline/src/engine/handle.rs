@@ -11,6 +11,7 @@ use greyhound_model::time::BucketWidth;
 use greyhound_sys::socket::ReceiveBuffer;
 
 use super::schedule::Control;
+use crate::client::Clients;
 use crate::flush::FlushCells;
 use crate::forward::ForwardCounts;
 use crate::lane::command::Command;
@@ -128,6 +129,18 @@ impl Handle {
         self.shown.origins.store(Arc::clone(&table));
         (0..self.shared.lanes())
             .map(|lane| self.shared.tell(lane, Command::Origins(Arc::clone(&table))))
+            .fold(true, |all, told| all & told.is_ok())
+    }
+
+    /// Gives all lanes somebody to ask for the clients behind UDP peers; takes
+    /// [`udp_peers`](crate::config::ListenConfig::udp_peers). A lane whose inbox is full stays without;
+    /// returns whether all took it.
+    pub fn set_clients(&self, clients: &Arc<dyn Clients>) -> bool {
+        (0..self.shared.lanes())
+            .map(|lane| {
+                self.shared
+                    .tell(lane, Command::Clients(Arc::clone(clients)))
+            })
             .fold(true, |all, told| all & told.is_ok())
     }
 

@@ -8,6 +8,7 @@ use greyhound_model::origin_table::OriginTable;
 use greyhound_model::time::{BucketWidth, Stamp};
 use greyhound_sys::peer::Credentials;
 
+use crate::client::Clients;
 use crate::ledger::ListenerId;
 use crate::process::{LaneFlush, Timestamped};
 use crate::rules::Rules;
@@ -21,6 +22,8 @@ pub(crate) enum Command {
     Timestamped,
     /// A new table of origins.
     Origins(Arc<OriginTable>),
+    /// Who knows the clients behind UDP peers.
+    Clients(Arc<dyn Clients>),
     /// Other rules, and their generation.
     Rules(u64, Arc<Rules>),
     /// Another bucket width.

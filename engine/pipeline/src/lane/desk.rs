@@ -10,6 +10,7 @@ use greyhound_model::time::Stamp;
 use greyhound_sys::slots::Slots;
 use greyhound_wire::frame::StreamEnd;
 
+use crate::client::LaneClients;
 use crate::forward::ForwardPort;
 use crate::ledger::ListenerId;
 use crate::process::{Packet, Processor};
@@ -28,6 +29,10 @@ pub(crate) struct Desk {
     cells: Arc<ReceiveCells>,
     in_hand: Option<InHand>,
     forward: Option<ForwardPort>,
+    /// Who knows the clients behind UDP peers; `None` = nobody is asked.
+    pub(crate) clients: Option<Box<dyn LaneClients>>,
+    /// Numbers of the clients of a batch.
+    named: Vec<u32>,
     /// By listener: whether a packet without sender is worth counting.
     expects_senders: Vec<bool>,
     told_truncated: Told,
@@ -67,6 +72,8 @@ impl Desk {
             cells,
             in_hand: None,
             forward,
+            clients: None,
+            named: Vec::new(),
             expects_senders,
             told_truncated: Told::default(),
             told_error: Told::default(),
@@ -129,16 +136,29 @@ impl Desk {
         if let Some(forward) = &mut self.forward {
             self.tally.forward_dropped += forward.copy(whole().map(|(_, bytes)| bytes));
         }
-        processor.process(
-            listener,
-            stamp,
-            whole().map(|(received, bytes)| Packet {
-                bytes,
-                sender: Sender {
-                    pid: received.sender.pid,
-                },
-            }),
-        );
+        match &mut self.clients {
+            // Without peers these did not come by UDP.
+            Some(clients) if slots.peers().len() >= packets.end => {
+                self.named.clear();
+                clients.name(stamp, &slots.peers()[packets.clone()], &mut self.named);
+                let all = slots.range(packets.clone()).zip(&self.named);
+                let whole = all.filter(|((received, _), _)| !received.truncated);
+                let packets = whole.map(|((_, bytes), &client)| Packet {
+                    bytes,
+                    sender: Sender::of_client(client),
+                });
+                processor.process(listener, stamp, packets);
+            }
+            _ => {
+                let packets = whole().map(|(received, bytes)| Packet {
+                    bytes,
+                    sender: Sender {
+                        pid: received.sender.pid,
+                    },
+                });
+                processor.process(listener, stamp, packets);
+            }
+        }
         self.in_hand = None;
         self.unpublished += 1;
         if self.unpublished >= PUBLISH_EVERY {

@@ -160,6 +160,7 @@ impl Lane {
             // The last report brings them; what is left meets the rules it arrived under.
             Command::Timestamped
             | Command::Origins(_)
+            | Command::Clients(_)
             | Command::Rules(..)
             | Command::Width(_)
             | Command::Stop { .. } => {}

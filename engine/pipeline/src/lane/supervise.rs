@@ -56,6 +56,9 @@ pub(crate) fn supervise(mut lane: Lane, mut parts: ProcessorParts, restarts: &Re
         }
         parts.width = lane.width.unwrap_or(parts.width);
         let mut processor = Processor::new(parts.clone());
+        if let Some(clients) = &lane.clients {
+            processor.set_clients(Arc::clone(clients));
+        }
         // The processor is thrown away after a panic; the lane's own state is sound between any two
         // calls, because it changes before the processor is called, never while.
         let run = catch_unwind(AssertUnwindSafe(|| lane.run(&mut processor)));

@@ -68,7 +68,7 @@ impl Lane {
     pub(super) fn receive_udp(&mut self, at: usize) -> Option<(usize, bool)> {
         self.slab.clear();
         let source = &mut self.udp[at];
-        match mmsg::receive(&*source.socket, &mut self.slab, usize::MAX) {
+        match mmsg::receive_from(&*source.socket, source.local, &mut self.slab, usize::MAX) {
             Ok(got) => {
                 let full = self.slab.is_full();
                 source.full_batches = if full {

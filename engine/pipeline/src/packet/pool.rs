@@ -27,6 +27,8 @@ pub struct Shape {
     pub packet_len_bytes_max: usize,
     /// Whether there is room for what the kernel says about the sender.
     pub senders: Senders,
+    /// Whether there is room for the addresses of UDP datagrams.
+    pub peers: bool,
 }
 
 // === impl PacketPool ===
@@ -76,7 +78,11 @@ impl PacketPool {
 impl Shape {
     /// A slab outside any pool: the one a lane always has.
     pub fn make(self) -> Slots {
-        Slots::new(self.packets, self.packet_len_bytes_max, self.senders)
+        let slots = Slots::new(self.packets, self.packet_len_bytes_max, self.senders);
+        match self.peers {
+            true => slots.with_peers(),
+            false => slots,
+        }
     }
 
     /// What one slab can grow to, in bytes.
@@ -94,6 +100,7 @@ mod tests {
         packets: 2,
         packet_len_bytes_max: 8,
         senders: Senders::Ignored,
+        peers: false,
     };
 
     #[test]

@@ -6,9 +6,17 @@ use greyhound_model::origin_table::OriginTable;
 use greyhound_model::time::BucketWidth;
 
 use super::Processor;
+use crate::client::Clients;
 use crate::rules::Rules;
 
 impl Processor {
+    /// Takes who knows the clients behind UDP peers.
+    pub fn set_clients(&mut self, clients: Arc<dyn Clients>) {
+        self.origins.set_clients(clients);
+        let table = Arc::clone(self.origins.table());
+        self.set_origins(table);
+    }
+
     /// Takes a new table of origins. Spellings are asked anew what they mean.
     pub fn set_origins(&mut self, table: Arc<OriginTable>) {
         self.origins.set_table(table);

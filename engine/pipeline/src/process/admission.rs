@@ -3,7 +3,9 @@
 //! Runs once per spelling, not per message: map the name, take out special tags, put the namespace
 //! before the name, ask the filter, add static and origin tags, then find or make the context.
 
-use greyhound_model::context::Host;
+use std::net::IpAddr;
+
+use greyhound_model::context::{Host, Spelled};
 use greyhound_model::metric::MetricKind;
 use greyhound_wire::Metric;
 use greyhound_wire::tags::TagMetadata;
@@ -14,6 +16,7 @@ use crate::context::limiter::Limit;
 use crate::context::table::{ContextTable, NONE, RawKey};
 use crate::enrich::{Identity, enrich};
 use crate::ledger::Tally;
+use crate::rules::Rules;
 
 /// What becomes of a spelling.
 enum Verdict {
@@ -33,7 +36,7 @@ impl Processor {
         metric: &Metric<'_>,
     ) -> Result<u32, Limit> {
         let verdict = self.judge(key, metric);
-        let bytes = ContextTable::spelling_bytes(key.len_bytes());
+        let bytes = ContextTable::spelling_bytes_max(key);
         // What is taken is what comes to be held, less what is pushed out.
         let entry = match verdict {
             Verdict::Context(context) => {
@@ -108,28 +111,41 @@ impl Processor {
             pod_uid: Some(special.entity_id).filter(|uid| !uid.is_empty()),
             local,
             external: metric.origin.external_data(),
+            client: self.origins.client(key.origin),
             cardinality: special.cardinality,
         };
         enrich(&rules.origin, self.origins.table(), &identity, |tag| {
             self.builder.push_tag(tag)
         });
+        if let Some(tag) = client_tag(rules, identity.client) {
+            self.builder.push_tag(&tag);
+        }
         if metric.kind == MetricKind::Distribution
             && let Some(rule) = rules.tag_filter.keep(name)
         {
             self.builder.retain_tags(|tag| rule.keeps(tag));
         }
         let host = host(special.host, &self.hostname);
-        // Limits are shared out by who sends: the socket's word first, then the client's.
-        let origin = match (key.origin, local.container_id, special.entity_id) {
+        // Limits are shared out by who sends: the socket's word first, then the client's, then its address.
+        let socket = match identity.client {
+            Some(_) => UNKNOWN,
+            None => key.origin,
+        };
+        let origin = match (socket, local.container_id, special.entity_id) {
+            (UNKNOWN, [], []) => key.origin,
             (UNKNOWN, [], uid) => self.origins.number(uid),
             (UNKNOWN, id, _) => self.origins.number(id),
             (number, ..) => number,
         };
-        let canonical = self.builder.canonical(name, host);
-        if let Some(context) = self.contexts.find_context(canonical) {
+        self.builder.seal(name, host);
+        if let Some(context) = self.contexts.find_context(&self.builder) {
             return Verdict::Context(context);
         }
-        self.new_context(origin)
+        let spelled = Spelled {
+            name: key.name,
+            tags: key.tags,
+        };
+        self.new_context(origin, Some(spelled))
             .map_or_else(Verdict::Refused, Verdict::Context)
     }
 
@@ -155,10 +171,10 @@ impl Processor {
             }
         }
         let origin = self.contexts.slot(context).origin;
-        let canonical = self.builder.canonical(name, original.host());
-        let copy = match self.contexts.find_context(canonical) {
+        self.builder.seal(name, original.host());
+        let copy = match self.contexts.find_context(&self.builder) {
             Some(copy) => copy,
-            None => match self.new_context(origin) {
+            None => match self.new_context(origin, None) {
                 Ok(copy) => copy,
                 Err(limit) => {
                     self.note_refusal(limit, 1, original.name());
@@ -170,10 +186,14 @@ impl Processor {
         copy
     }
 
-    /// A context of the canonical bytes the builder made last, if the limits allow one more.
-    fn new_context(&mut self, origin: u32) -> Result<u32, Limit> {
-        let context = self.builder.last();
-        let bytes = ContextTable::context_bytes(context.as_bytes().len());
+    /// A context of what the builder has sealed, if the limits allow one more. Texts it shares with
+    /// others are charged once, to nobody: the limit can be passed by those of one context.
+    fn new_context(&mut self, origin: u32, spelled: Option<Spelled<'_>>) -> Result<u32, Limit> {
+        let shared = self.builder.shared_bytes();
+        let context = self.builder.make(spelled);
+        let shared = self.builder.shared_bytes() - shared;
+        self.limiter.charge(shared as u64);
+        let bytes = ContextTable::context_bytes(&context);
         let admitted = self
             .limiter
             .admit_context(&self.rules.limits, origin, bytes);
@@ -220,6 +240,13 @@ impl Processor {
             fastest_tag: None,
         });
     }
+}
+
+/// The tag with the address of a client behind UDP, when one is asked for.
+pub(super) fn client_tag(rules: &Rules, client: Option<IpAddr>) -> Option<Vec<u8>> {
+    let mut tag = rules.client_tag.clone()?;
+    tag.extend_from_slice(format!(":{}", client?).as_bytes());
+    Some(tag)
 }
 
 /// The host a special tag names; the engine's own name is the same host as no name.

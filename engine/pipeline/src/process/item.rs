@@ -11,6 +11,7 @@ use greyhound_wire::{
 };
 
 use super::Processor;
+use super::admission::client_tag;
 use crate::context::limiter::Limit;
 use crate::enrich::{Identity, enrich};
 use crate::ledger::Tally;
@@ -102,11 +103,13 @@ impl Processor {
             pod_uid: Some(special.entity_id).filter(|uid| !uid.is_empty()),
             local: origin.local_data(),
             external: origin.external_data(),
+            client: self.origins.client(sender),
             cardinality: special.cardinality,
         };
         enrich(&self.rules.origin, self.origins.table(), &identity, |tag| {
             all.push(tag.to_vec())
         });
+        all.extend(client_tag(&self.rules, identity.client));
         all.sort_unstable();
         all.dedup();
         (all, special.host.map(<[u8]>::to_vec))

@@ -1,10 +1,13 @@
 //! Small numbers for origins, so that a spelling can name one in four bytes.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use greyhound_model::origin::Sender;
 use greyhound_model::origin_table::OriginTable;
+
+use crate::client::Clients;
 
 /// The sender is not known.
 pub(super) const UNKNOWN: u32 = 0;
@@ -23,6 +26,10 @@ pub(super) struct Origins {
     numbers: HashMap<Box<[u8]>, u32>,
     /// By number; empty for the first two.
     containers: Vec<Box<[u8]>>,
+    /// Addresses of those that are clients behind UDP, by number.
+    addresses: HashMap<u32, IpAddr>,
+    /// Who knows them.
+    clients: Option<Arc<dyn Clients>>,
 }
 
 // === impl Origins ===
@@ -35,6 +42,8 @@ impl Origins {
             last: (0, UNKNOWN),
             numbers: HashMap::new(),
             containers: vec![Box::default(), Box::default()],
+            addresses: HashMap::new(),
+            clients: None,
         }
     }
 
@@ -47,6 +56,16 @@ impl Origins {
         self.table = table;
         self.by_pid.clear();
         self.last = (0, UNKNOWN);
+    }
+
+    /// Takes who knows the clients behind UDP peers.
+    pub(super) fn set_clients(&mut self, clients: Arc<dyn Clients>) {
+        self.clients = Some(clients);
+    }
+
+    /// The address of the client a number stands for, if it is one behind UDP.
+    pub(super) fn client(&self, number: u32) -> Option<IpAddr> {
+        self.addresses.get(&number).copied()
     }
 
     /// Number of the container behind a process.
@@ -81,7 +100,7 @@ impl Origins {
         self.containers
             .get(number as usize)
             .map(|id| &**id)
-            .filter(|id| !id.is_empty())
+            .filter(|id| !id.is_empty() && !self.addresses.contains_key(&number))
     }
 
     #[cold]
@@ -90,9 +109,12 @@ impl Origins {
             Some(&number) => number,
             None => {
                 let table = Arc::clone(&self.table);
-                let number = table
-                    .container_of_pid(pid)
-                    .map_or(UNKNOWN, |id| self.number(id));
+                let number = match (Sender { pid }).client() {
+                    Some(client) => self.number_of_client(client),
+                    None => table
+                        .container_of_pid(pid)
+                        .map_or(UNKNOWN, |id| self.number(id)),
+                };
                 if self.by_pid.len() >= PIDS_MAX {
                     self.by_pid.clear();
                 }
@@ -101,6 +123,19 @@ impl Origins {
             }
         };
         self.last = (pid, number);
+        number
+    }
+
+    /// Clients share the numbers of containers, so that limits by origin hold for both.
+    fn number_of_client(&mut self, client: u32) -> u32 {
+        let address = self.clients.as_ref().and_then(|all| all.address(client));
+        let Some(address) = address else {
+            return UNKNOWN;
+        };
+        let number = self.number(format!("client://{address}").as_bytes());
+        if number != OTHER {
+            self.addresses.insert(number, address);
+        }
         number
     }
 }
@@ -121,6 +156,35 @@ mod tests {
         assert_eq!(origins.entity(first), Some(&b"c1"[..]));
         assert_eq!(origins.of_sender(Sender { pid: 12 }), UNKNOWN);
         assert_eq!(origins.of_sender(Sender::default()), UNKNOWN);
+    }
+
+    #[derive(Debug)]
+    struct Two;
+
+    impl Clients for Two {
+        fn lane(&self) -> Box<dyn crate::client::LaneClients> {
+            unreachable!("no lane asks here")
+        }
+
+        fn address(&self, client: u32) -> Option<IpAddr> {
+            let addresses = [IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])];
+            addresses.get(client as usize - 1).copied()
+        }
+    }
+
+    #[test]
+    fn a_client_has_a_number_and_an_address_but_is_no_container() {
+        let mut origins = Origins::new(Arc::default());
+        assert_eq!(origins.of_sender(Sender::of_client(1)), UNKNOWN);
+        origins.set_table(Arc::default());
+        origins.set_clients(Arc::new(Two));
+        let first = origins.of_sender(Sender::of_client(1));
+        let second = origins.of_sender(Sender::of_client(2));
+        assert!(first != UNKNOWN && second != UNKNOWN && first != second);
+        assert_eq!(origins.client(first), Some(IpAddr::from([10, 0, 0, 1])));
+        assert_eq!(origins.entity(first), None);
+        assert_eq!(origins.of_sender(Sender::of_client(3)), UNKNOWN);
+        assert_eq!(origins.of_sender(Sender::of_client(0)), UNKNOWN);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use greyhound_sys::names;
+use greyhound_sys::peers;
 use greyhound_sys::socket::holder::Holder;
 use greyhound_sys::socket::udp::UdpGroup;
 use greyhound_sys::socket::unix::SocketFile;
@@ -68,6 +69,16 @@ impl Sockets {
                      raise `net.core.rmem_max` or grant CAP_NET_ADMIN",
                     group.address, group.receive_buffer.effective_bytes
                 ));
+            }
+            if config.udp_peers && group.address.ip().is_unspecified() {
+                for member in &group.members {
+                    if let Err(error) = peers::watch(member, group.address.is_ipv6()) {
+                        self.warnings.push(format!(
+                            "UDP {}: cannot learn where datagrams were sent, clients stay unnamed: {error}",
+                            group.address
+                        ));
+                    }
+                }
             }
             self.udp.push(UdpListener {
                 id,

@@ -222,6 +222,7 @@ mod tests {
         packets: 4,
         packet_len_bytes_max: 8 << 10,
         senders: Senders::Ignored,
+        peers: false,
     };
 
     fn reader() -> (UnixDatagram, ReadAhead) {
