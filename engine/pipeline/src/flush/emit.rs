@@ -62,8 +62,8 @@ impl<'a> Emitter<'a> {
         batch: &mut FlushBatch,
     ) {
         if !self.several {
-            batch.series.reserve(merged.cells.len());
-            batch.sketches.reserve(merged.sketches.len());
+            batch.series.reserve_exact(self.series_of(&merged));
+            batch.sketches.reserve_exact(merged.sketches.len());
         }
         for cell in merged.cells.iter().filter(|cell| cell.has_value) {
             let Some(context) = contexts.context(cell.context) else {
@@ -99,20 +99,21 @@ impl<'a> Emitter<'a> {
                 &mut batch.series,
             );
         }
-        for (number, sketch) in merged.sketches {
+        for cell in merged.sketches {
+            let (number, sketch) = (cell.context, cell.sketch);
             let Some(context) = contexts.context(number) else {
                 continue;
             };
             if sketch.is_empty() {
                 continue;
             }
-            if self.several
-                && let Some(&at) = self.sketches.get(&number)
-            {
-                batch.sketches[at].points.push((start, sketch));
-                continue;
+            if self.several {
+                if let Some(&at) = self.sketches.get(&number) {
+                    batch.sketches[at].points.push((start, sketch));
+                    continue;
+                }
+                self.sketches.insert(number, batch.sketches.len());
             }
-            self.sketches.insert(number, batch.sketches.len());
             let points = vec![(start, sketch)];
             batch.sketches.push(SketchSeries {
                 context: context.clone(),
@@ -135,37 +136,43 @@ impl<'a> Emitter<'a> {
             Unit::None
         };
         let rules = self.rules;
-        histogram::aggregates(histogram, &rules.histogram, |suffix, kind, value| {
-            if rules.filter.has_flush_entries() && self.is_filtered(context, suffix) {
-                self.filtered += 1;
-                return;
-            }
-            let point = Point {
-                unix_seconds: start,
-                value,
-            };
-            let number = cell.context;
-            self.push(
-                Value {
-                    number,
-                    suffix,
-                    kind,
-                    unit,
-                    point,
-                },
-                context,
-                &mut batch.series,
-            );
-        });
+        let sorted = histogram.sorted();
+        histogram::aggregates(
+            histogram,
+            &sorted,
+            &rules.histogram,
+            |suffix, kind, value| {
+                if rules.filter.has_flush_entries() && self.is_filtered(context, suffix) {
+                    self.filtered += 1;
+                    return;
+                }
+                let point = Point {
+                    unix_seconds: start,
+                    value,
+                };
+                let number = cell.context;
+                self.push(
+                    Value {
+                        number,
+                        suffix,
+                        kind,
+                        unit,
+                        point,
+                    },
+                    context,
+                    &mut batch.series,
+                );
+            },
+        );
         if self.summaries {
-            let point = histogram::summary(histogram, start);
-            if self.several
-                && let Some(&at) = self.histograms.get(&cell.context)
-            {
-                batch.histograms[at].points.push(point);
-                return;
+            let point = histogram::summary(histogram, &sorted, start);
+            if self.several {
+                if let Some(&at) = self.histograms.get(&cell.context) {
+                    batch.histograms[at].points.push(point);
+                    return;
+                }
+                self.histograms.insert(cell.context, batch.histograms.len());
             }
-            self.histograms.insert(cell.context, batch.histograms.len());
             let (context, points) = (context.clone(), vec![point]);
             batch.histograms.push(HistogramSeries {
                 context,
@@ -173,6 +180,15 @@ impl<'a> Emitter<'a> {
                 points,
             });
         }
+    }
+
+    /// How many series the cells make at most.
+    fn series_of(&self, merged: &Merged) -> usize {
+        let rules = &self.rules.histogram;
+        let of_histogram = rules.aggregates.len() + rules.percentiles.len();
+        let histograms = merged.histograms.len();
+        // Every histogram has a cell.
+        (merged.cells.len() - histograms) + histograms * of_histogram
     }
 
     fn is_filtered(&mut self, context: &Context, suffix: Suffix) -> bool {

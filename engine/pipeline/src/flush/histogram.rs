@@ -8,13 +8,13 @@ use crate::aggregate::cell::HistogramCell;
 use crate::rules::HistogramRules;
 
 /// Hands every configured value of a histogram to `emit`. Counts are sums over the bucket, to be
-/// divided by whoever speaks of rates.
+/// divided by whoever speaks of rates. `sorted`: what [`HistogramCell::sorted`] says.
 pub(super) fn aggregates(
     cell: &HistogramCell,
+    sorted: &[(f64, u64)],
     rules: &HistogramRules,
     mut emit: impl FnMut(Suffix, SeriesKind, f64),
 ) {
-    let sorted = cell.sorted();
     let (Some(&(min, _)), Some(&(max, _))) = (sorted.first(), sorted.last()) else {
         return;
     };
@@ -23,7 +23,7 @@ pub(super) fn aggregates(
         let value = match suffix {
             Suffix::Max => max,
             Suffix::Min => min,
-            Suffix::Median => at_rank(&sorted, (count - 1) / 2).unwrap_or(0.0),
+            Suffix::Median => at_rank(sorted, (count - 1) / 2).unwrap_or(0.0),
             Suffix::Avg => cell.sum / cell.count as f64,
             Suffix::Sum => cell.sum,
             Suffix::Count => {
@@ -36,16 +36,20 @@ pub(super) fn aggregates(
     }
     for &percent in &rules.percentiles {
         // Division truncates toward zero, so rank 0 is asked for even of nothing.
-        if let Some(value) = at_rank(&sorted, (i128::from(percent) * count - 1) / 100) {
+        if let Some(value) = at_rank(sorted, (i128::from(percent) * count - 1) / 100) {
             emit(Suffix::Percentile(percent), SeriesKind::Gauge, value);
         }
     }
 }
 
 /// The same as a summary that can be merged over time.
-pub(super) fn summary(cell: &HistogramCell, unix_seconds: i64) -> HistogramPoint {
+pub(super) fn summary(
+    cell: &HistogramCell,
+    sorted: &[(f64, u64)],
+    unix_seconds: i64,
+) -> HistogramPoint {
     let mut sketch = Sketch::default();
-    for (value, weight) in cell.sorted() {
+    for &(value, weight) in sorted {
         sketch.insert_weighted(value, weight);
     }
     HistogramPoint {
@@ -80,7 +84,9 @@ mod tests {
             copy_prefix: None,
         };
         let mut got = Vec::new();
-        aggregates(&cell, &rules, |suffix, _, value| got.push((suffix, value)));
+        aggregates(&cell, &cell.sorted(), &rules, |suffix, _, value| {
+            got.push((suffix, value));
+        });
         assert_eq!(got, expected);
     }
 

@@ -1,10 +1,8 @@
 //! One bucket over all lanes.
 
-use greyhound_model::sketch::Sketch;
-
 use super::contexts::{Contexts, UNKNOWN};
 use crate::aggregate::bucket::Bucket;
-use crate::aggregate::cell::{Cell, HistogramCell, SetCell, Shape};
+use crate::aggregate::cell::{Cell, HistogramCell, SetCell, Shape, SketchCell};
 
 /// Cells and sketches with common context numbers.
 #[derive(Debug, Default)]
@@ -13,7 +11,8 @@ pub(super) struct Merged {
     pub(super) cells: Vec<Cell>,
     pub(super) sets: Vec<SetCell>,
     pub(super) histograms: Vec<HistogramCell>,
-    pub(super) sketches: Vec<(u32, Sketch)>,
+    /// As in `cells`.
+    pub(super) sketches: Vec<SketchCell>,
     /// Contexts whose shape differed between lanes.
     pub(super) clashes: u64,
 }
@@ -30,8 +29,11 @@ enum Held {
 impl Merged {
     /// Adds one lane's bucket, in which common numbers stand.
     pub(super) fn add(&mut self, mut bucket: Bucket, contexts: &mut Contexts) {
-        if self.cells.is_empty() {
-            self.cells.reserve(bucket.cells.len());
+        if self.cells.is_empty() && self.sketches.is_empty() {
+            match self.take_over(bucket, contexts) {
+                None => return,
+                Some(refused) => bucket = refused,
+            }
         }
         for cell in &bucket.cells {
             let number = cell.context;
@@ -58,13 +60,45 @@ impl Merged {
             }
             let (_, place) = contexts.places(number);
             match self.sketches.get_mut(*place as usize) {
-                Some((known, sketch)) if *known == number => sketch.merge(&cell.sketch),
+                Some(known) if known.context == number => known.sketch.merge(&cell.sketch),
                 _ => {
                     *place = self.sketches.len() as u32;
-                    self.sketches.push((number, cell.sketch));
+                    self.sketches.push(cell);
                 }
             }
         }
+    }
+
+    /// The first bucket is taken as it is, with nothing copied: with one lane that is all of them. Handed
+    /// back when a number in it means nothing, or two mean the same.
+    fn take_over(&mut self, bucket: Bucket, contexts: &mut Contexts) -> Option<Bucket> {
+        for (place, cell) in bucket.cells.iter().enumerate() {
+            if cell.context == UNKNOWN {
+                return Some(bucket);
+            }
+            let (known, _) = contexts.places(cell.context);
+            let before = bucket.cells[..place].get(*known as usize);
+            if before.is_some_and(|before| before.context == cell.context) {
+                return Some(bucket);
+            }
+            *known = place as u32;
+        }
+        for (place, cell) in bucket.sketches.iter().enumerate() {
+            if cell.context == UNKNOWN {
+                return Some(bucket);
+            }
+            let (_, known) = contexts.places(cell.context);
+            let before = bucket.sketches[..place].get(*known as usize);
+            if before.is_some_and(|before| before.context == cell.context) {
+                return Some(bucket);
+            }
+            *known = place as u32;
+        }
+        self.cells = bucket.cells;
+        self.sets = bucket.sets;
+        self.histograms = bucket.histograms;
+        self.sketches = bucket.sketches;
+        None
     }
 
     /// A sample of 0 from a silent counter. `place` is where the context may stand.
@@ -75,6 +109,10 @@ impl Merged {
             .filter(|cell| cell.context == number)
         else {
             *place = self.cells.len() as u32;
+            if self.cells.len() == self.cells.capacity() {
+                // Doubling a million cells would ask for 32 MB that nobody needs.
+                self.cells.reserve_exact(self.cells.len() / 8 + 64);
+            }
             self.cells.push(Cell {
                 context: number,
                 last_seen: 0,
