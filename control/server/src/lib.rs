@@ -14,11 +14,15 @@
 mod artifact;
 pub mod auth;
 pub mod config;
+pub mod configstream;
 mod credentials;
+pub mod grpc;
 pub mod listen;
 mod mux;
 pub mod register;
+pub mod registry;
 pub mod rest;
 pub mod server;
+mod shown;
 pub mod telemetry;
 pub mod tls;
