@@ -46,7 +46,7 @@ impl Lane {
             seed,
             hostname: Arc::clone(&hostname),
         });
-        let flusher = Flusher::new(rules, BucketWidth::AGENT, hostname, true, 1, seed);
+        let flusher = Flusher::new(rules, BucketWidth::AGENT, hostname, true, 1);
         Self {
             processor,
             flusher,

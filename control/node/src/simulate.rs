@@ -148,7 +148,7 @@ impl Simulation {
         let hostname = Arc::clone(&config.hostname);
         Self {
             lanes: (0..lanes).map(processor).collect(),
-            flusher: Flusher::new(Arc::clone(&rules), width, hostname, false, lanes, seed),
+            flusher: Flusher::new(Arc::clone(&rules), width, hostname, false, lanes),
             ledger,
             origins,
             last_scope: if config.flush.open_buckets_on_stop {

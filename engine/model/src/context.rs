@@ -1,28 +1,45 @@
 //! A context: the name, host and set of tags that samples are added up under.
 //!
-//! One allocation holds everything, in a canonical form: two contexts are the same if and only if
-//! their bytes are the same, whatever the order or repetition of tags was on the wire.
+//! Two contexts are the same if and only if name, host and set of tags are, whatever the order or
+//! repetition of tags was on the wire. The text is kept once, in the order in which it first came, so
+//! that the bytes of a client can be compared with it as they are ([`Context::is_spelled`]) and need no
+//! copy of their own:
 //!
 //! ```text
-//!  | name_len: u32 | host_len: u32 | name … | host … | tag '\n' tag '\n' … |   tags sorted, unique
+//!  short  | count | len | hash, lengths | name | tag,tag,tag | host | (start, len) of each tag, sorted |
+//!  long   | count | len | hash, lengths | name | host | place of each tag, as it came |
+//!                              └──▶ tags, sorted ──▶ texts, shared by all contexts of a builder
 //! ```
 //!
-//! `host_len` = `u32::MAX` stands for "the engine's own host", which then takes no space at all.
-//! A newline ends each tag, so that one empty tag and no tags differ. No tag from a client can hold
-//! a newline; from settings or a tagger it becomes a space.
+//! Up to 255 bytes a context is *short*: one allocation, offsets of a byte. Beyond that it is mostly
+//! tags, and most of them stand in other contexts too: they are [shared](intern).
 
+mod build;
+mod intern;
+
+use std::cmp::Ordering;
 use std::fmt;
-use std::sync::Arc;
+use std::hash::{Hash, Hasher};
 
-const HEADER_LEN: usize = 8;
-const DEFAULT_HOST: u32 = u32::MAX;
-const TAG_END: u8 = b'\n';
+use triomphe::ThinArc;
 
-/// Name + host + set of tags. Cheap to clone, compared and hashed by its bytes.
+pub use build::{ContextBuilder, Spelled};
+
+/// Counts and lengths in front of the bytes of a shared slice.
+const SLICE_HEAD_LEN: usize = 2 * size_of::<usize>();
+/// The engine's own host, in `host_len` of a short context; also "nothing" in `spelled_len`.
+const NO_LEN: u8 = u8::MAX;
+/// The same in a long one.
+const NO_LONG_LEN: u32 = u32::MAX;
+/// Lengths of name and host, in front of the bytes of a long context.
+const LONG_HEAD_LEN: usize = 8;
+
+/// Name + host + set of tags. Cheap to clone, and to compare when it is the same one.
 ///
-/// Cost: 24 bytes beside its text, one allocation; a clone is one atomic add.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Context(Arc<[u8]>);
+/// Cost: a pointer; a clone is one atomic add. Beside its text a short context takes 32 bytes and 2 for
+/// each tag, a long one 64 bytes and 9 for each tag.
+#[derive(Clone)]
+pub struct Context(ThinArc<Head, u8>);
 
 /// The host a context belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,13 +50,25 @@ pub enum Host<'a> {
     Named(&'a [u8]),
 }
 
-/// Puts contexts together, keeping its scratch memory between uses.
-#[derive(Debug, Default)]
-pub struct ContextBuilder {
-    scratch: Vec<u8>,
-    order: Vec<(u32, u32)>,
-    text: Vec<u8>,
+/// Text of a tag that several contexts share.
+type Tag = ThinArc<(), u8>;
+
+struct Head {
+    /// Of name, host and set of tags; seeded, so that clients cannot choose it.
+    hash: u32,
+    /// Short: of the name.
+    name_len: u8,
+    /// Short: of the host.
+    host_len: u8,
+    /// Short: of the tags that are the client's, as they came. Long: only whether it is [`NO_LEN`].
+    spelled_len: u8,
+    /// Short: how many.
+    tag_count: u8,
+    /// Long: sorted and unique.
+    long: Option<ThinArc<(), Tag>>,
 }
+
+const _: () = assert!(size_of::<Context>() == 8 && size_of::<Head>() == 16);
 
 // === impl Context ===
 
@@ -55,17 +84,30 @@ impl Context {
     }
 
     /// The metric name, as it goes out.
+    #[inline]
     pub fn name(&self) -> &[u8] {
-        &self.0[HEADER_LEN..HEADER_LEN + self.name_len()]
+        let head = self.head();
+        match head.long {
+            None => &self.bytes()[..usize::from(head.name_len)],
+            Some(_) => &self.bytes()[LONG_HEAD_LEN..][..self.word(0) as usize],
+        }
     }
 
     /// The host.
     pub fn host(&self) -> Host<'_> {
-        match self.word(4) {
-            DEFAULT_HOST => Host::Own,
+        let head = self.head();
+        let bytes = self.bytes();
+        if head.long.is_some() {
+            return match self.word(4) {
+                NO_LONG_LEN => Host::Own,
+                len => Host::Named(&bytes[LONG_HEAD_LEN + self.word(0) as usize..][..len as usize]),
+            };
+        }
+        match head.host_len {
+            NO_LEN => Host::Own,
             len => {
-                let start = HEADER_LEN + self.name_len();
-                Host::Named(&self.0[start..start + len as usize])
+                let end = bytes.len() - 2 * usize::from(head.tag_count);
+                Host::Named(&bytes[end - usize::from(len)..end])
             }
         }
     }
@@ -79,37 +121,141 @@ impl Context {
     }
 
     /// The tags, sorted by bytes, each once.
-    pub fn tags(&self) -> impl Iterator<Item = &[u8]> + Clone {
+    pub fn tags(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
+        (0..self.tag_count()).map(|index| self.tag(index))
+    }
+
+    /// How many tags.
+    pub fn tag_count(&self) -> usize {
+        match &self.head().long {
+            None => usize::from(self.head().tag_count),
+            Some(tags) => tags.slice.len(),
+        }
+    }
+
+    /// Whether these are, byte for byte, the name and the tag field it was [made of](Spelled).
+    ///
+    /// Cost: a short context is two comparisons of bytes that lie side by side, a long one compares tag
+    /// by tag.
+    #[inline]
+    pub fn is_spelled(&self, name: &[u8], tags: &[u8]) -> bool {
+        let head = self.head();
+        if head.spelled_len == NO_LEN {
+            return false;
+        }
+        if head.long.is_some() {
+            return self.is_long_spelled(name, tags);
+        }
+        let name_len = usize::from(head.name_len);
+        let end = name_len + usize::from(head.spelled_len);
+        let bytes = &self.bytes()[..end];
+        let (own_name, own_tags) = bytes.split_at(name_len);
+        own_name == name && own_tags == tags
+    }
+
+    /// What [`is_spelled`](Self::is_spelled) reads of a short context; for whoever wants it in a cache.
+    #[inline]
+    pub fn memory(&self) -> &[u8] {
+        self.bytes()
+    }
+
+    /// A hash of name, host and set of tags: equal contexts have equal ones, in this process.
+    #[inline]
+    pub fn hash32(&self) -> u32 {
+        self.head().hash
+    }
+
+    /// Bytes on the heap that are its own: reference counts included, texts of shared tags not.
+    pub fn heap_bytes(&self) -> usize {
+        let long = match &self.head().long {
+            None => 0,
+            Some(tags) => SLICE_HEAD_LEN + size_of_val(&tags.slice),
+        };
+        SLICE_HEAD_LEN + size_of::<Head>() + self.bytes().len() + long
+    }
+
+    fn is_long_spelled(&self, name: &[u8], tags: &[u8]) -> bool {
+        if self.name() != name {
+            return false;
+        }
         let host_len = match self.host() {
             Host::Own => 0,
-            Host::Named(name) => name.len(),
+            Host::Named(host) => host.len(),
         };
-        let text = &self.0[HEADER_LEN + self.name_len() + host_len..];
-        // Every tag is followed by TAG_END, so the piece after the last one is not a tag.
-        text.strip_suffix(&[TAG_END])
-            .map(|body| body.split(|&byte| byte == TAG_END))
-            .into_iter()
-            .flatten()
+        let order = &self.bytes()[LONG_HEAD_LEN + name.len() + host_len..];
+        let mut rest = tags;
+        for (count, &index) in order.iter().enumerate() {
+            if count > 0 {
+                let Some(behind) = rest.strip_prefix(b",") else {
+                    return false;
+                };
+                rest = behind;
+            }
+            let Some(behind) = rest.strip_prefix(self.tag(usize::from(index))) else {
+                return false;
+            };
+            rest = behind;
+        }
+        rest.is_empty()
     }
 
-    /// All bytes: what equality and hashing see.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+    fn tag(&self, index: usize) -> &[u8] {
+        match &self.head().long {
+            None => {
+                let bytes = self.bytes();
+                let table = &bytes[bytes.len() - 2 * usize::from(self.head().tag_count)..];
+                let (start, len) = (table[2 * index], table[2 * index + 1]);
+                &bytes[usize::from(start)..][..usize::from(len)]
+            }
+            Some(tags) => &tags.slice[index].slice,
+        }
     }
 
-    /// Bytes on the heap, the reference counts included.
-    pub fn heap_bytes(&self) -> usize {
-        self.0.len() + 2 * size_of::<usize>()
+    #[inline]
+    fn head(&self) -> &Head {
+        &self.0.header.header
     }
 
-    fn name_len(&self) -> usize {
-        self.word(0) as usize
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        &self.0.slice
     }
 
     fn word(&self, at: usize) -> u32 {
         let mut word = [0; 4];
-        word.copy_from_slice(&self.0[at..at + 4]);
+        word.copy_from_slice(&self.bytes()[at..at + 4]);
         u32::from_le_bytes(word)
+    }
+}
+
+impl PartialEq for Context {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.head(), other.head())
+            || (self.hash32() == other.hash32() && self.cmp(other) == Ordering::Equal)
+    }
+}
+
+impl Eq for Context {}
+
+/// By name, then host, then tags.
+impl Ord for Context {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name()
+            .cmp(other.name())
+            .then_with(|| self.host().cmp(&other.host()))
+            .then_with(|| self.tags().cmp(other.tags()))
+    }
+}
+
+impl PartialOrd for Context {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Hash for Context {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u32(self.hash32());
     }
 }
 
@@ -129,86 +275,6 @@ impl fmt::Debug for Context {
             )?;
         }
         f.write_str("}")
-    }
-}
-
-// === impl ContextBuilder ===
-
-impl ContextBuilder {
-    /// Adds one tag. Repeats and order do not matter.
-    pub fn push_tag(&mut self, tag: &[u8]) {
-        let start = self.scratch.len();
-        self.scratch.extend(
-            tag.iter()
-                .map(|&byte| if byte == TAG_END { b' ' } else { byte }),
-        );
-        // A packet is at most 64 KiB and settings are bounded, so offsets fit.
-        self.order.push((start as u32, self.scratch.len() as u32));
-    }
-
-    /// The tags: in the order pushed, or sorted and unique once canonical bytes were made.
-    pub fn tags(&self) -> impl Iterator<Item = &[u8]> {
-        self.order
-            .iter()
-            .map(|&(start, end)| &self.scratch[start as usize..end as usize])
-    }
-
-    /// How many tags were pushed, repeats included.
-    pub fn tag_count(&self) -> usize {
-        self.order.len()
-    }
-
-    /// Drops the tags pushed so far.
-    pub fn clear(&mut self) {
-        self.scratch.clear();
-        self.order.clear();
-    }
-
-    /// Drops pushed tags that `keep` refuses.
-    pub fn retain_tags(&mut self, mut keep: impl FnMut(&[u8]) -> bool) {
-        let scratch = &self.scratch;
-        self.order
-            .retain(|&(start, end)| keep(&scratch[start as usize..end as usize]));
-    }
-
-    /// The canonical bytes of what was pushed, valid until the next call. Keeps the tags, so that a
-    /// second context can be made of them; [`clear`](Self::clear) drops them.
-    pub fn canonical(&mut self, name: &[u8], host: Host<'_>) -> &[u8] {
-        let Self {
-            scratch,
-            order,
-            text,
-        } = self;
-        let tag = |&(start, end): &(u32, u32)| &scratch[start as usize..end as usize];
-        order.sort_unstable_by(|a, b| tag(a).cmp(tag(b)));
-        order.dedup_by(|a, b| tag(a) == tag(b));
-        text.clear();
-        text.extend_from_slice(&(name.len() as u32).to_le_bytes());
-        match host {
-            Host::Own => text.extend_from_slice(&DEFAULT_HOST.to_le_bytes()),
-            Host::Named(host) => text.extend_from_slice(&(host.len() as u32).to_le_bytes()),
-        }
-        text.extend_from_slice(name);
-        if let Host::Named(host) = host {
-            text.extend_from_slice(host);
-        }
-        for span in order.iter() {
-            text.extend_from_slice(tag(span));
-            text.push(TAG_END);
-        }
-        text
-    }
-
-    /// The context of what was pushed. Leaves the builder empty.
-    pub fn finish(&mut self, name: &[u8], host: Host<'_>) -> Context {
-        let context = Context(Arc::from(self.canonical(name, host)));
-        self.clear();
-        context
-    }
-
-    /// The context of the last [`canonical`](Self::canonical) bytes.
-    pub fn last(&self) -> Context {
-        Context(Arc::from(self.text.as_slice()))
     }
 }
 
@@ -261,7 +327,7 @@ mod tests {
             name in proptest::collection::vec(any::<u8>(), 0..20),
             host in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..8)),
             tags in proptest::collection::btree_set(
-                proptest::collection::vec(any::<u8>().prop_filter("tag end", |b| *b != TAG_END), 0..6), 0..6),
+                proptest::collection::vec(any::<u8>().prop_filter("line end", |b| *b != b'\n'), 0..40), 0..14),
         ) {
             let host = host.as_deref().map_or(Host::Own, Host::Named);
             let context = Context::new(&name, host, tags.iter().rev().map(Vec::as_slice));
@@ -269,5 +335,52 @@ mod tests {
             prop_assert_eq!(context.host(), host);
             prop_assert!(context.tags().eq(tags.iter().map(Vec::as_slice)));
         }
+    }
+    proptest! {
+        // Long and short ones, every order of tags, with and without tags the client did not send.
+        #[test]
+        fn what_it_was_made_of_is_its_spelling_and_nothing_else(
+            tags in proptest::collection::vec("[a-c]{0,30}", 0..20),
+            extra in proptest::collection::vec("[c-d]{0,3}", 0..3),
+            other in "[a-c,]{0,40}",
+        ) {
+            let raw = tags.join(",");
+            let mut builder = ContextBuilder::default();
+            for tag in raw.split(',').filter(|_| !raw.is_empty()) {
+                builder.push_tag(tag.as_bytes());
+            }
+            for tag in &extra {
+                builder.push_tag(tag.as_bytes());
+            }
+            builder.seal(b"name", Host::Named(b"h"));
+            let spelled = Spelled { name: b"name", tags: raw.as_bytes() };
+            let made = builder.make(Some(spelled));
+            prop_assert!(builder.is(&made));
+            // A long spelling of a short context is not kept.
+            let has_repeats = tags.iter().enumerate().any(|(at, tag)| tags[..at].contains(tag));
+            prop_assert!(made.is_spelled(b"name", raw.as_bytes()) || has_repeats);
+            prop_assert!(!made.is_spelled(b"nam", raw.as_bytes()));
+            prop_assert!(!made.is_spelled(b"name", other.as_bytes()) || other == raw);
+            let plain = builder.make(None);
+            prop_assert!(!plain.is_spelled(b"name", raw.as_bytes()));
+            prop_assert_eq!(&plain, &made);
+            prop_assert_eq!(plain.hash32(), made.hash32());
+            let all = extra.iter().map(String::as_str).chain(raw.split(',').filter(|_| !raw.is_empty()));
+            let again = Context::new(b"name", Host::Named(b"h"), all.map(str::as_bytes));
+            prop_assert_eq!(&again, &made);
+            prop_assert!(again.tags().eq(made.tags()));
+        }
+    }
+
+    #[test]
+    fn another_name_is_no_spelling() {
+        let mut builder = ContextBuilder::default();
+        builder.push_tag(b"a");
+        builder.seal(b"mapped", Host::Own);
+        let made = builder.make(Some(Spelled {
+            name: b"sent",
+            tags: b"a",
+        }));
+        assert!(!made.is_spelled(b"sent", b"a") && !made.is_spelled(b"mapped", b"a"));
     }
 }

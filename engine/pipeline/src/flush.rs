@@ -29,7 +29,6 @@ use greyhound_telemetry::counters;
 
 use crate::aggregate::bucket::Bucket;
 use crate::aggregate::cell::Shape;
-use crate::context::hash::Seed;
 use crate::process::{LaneFlush, Timestamped};
 use crate::rules::Rules;
 
@@ -131,14 +130,13 @@ impl Flusher {
         hostname: Arc<[u8]>,
         histogram_summaries: bool,
         lanes: usize,
-        seed: Seed,
     ) -> Self {
         Self {
             rules,
             width,
             hostname,
             histogram_summaries,
-            contexts: Contexts::new(lanes, seed),
+            contexts: Contexts::new(lanes),
             clients: ClientReports::default(),
             last_cutoff: i64::MIN,
             notices: Notices::default(),

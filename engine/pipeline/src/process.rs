@@ -11,6 +11,7 @@
 
 mod adapt;
 mod admission;
+mod ahead;
 pub mod close;
 mod item;
 mod metric;
@@ -36,6 +37,7 @@ use crate::context::table::ContextTable;
 use crate::ledger::{LaneCells, LaneTally, Ledger, ListenerId, Tally, TallyCells};
 use crate::rules::Rules;
 
+use ahead::{AHEAD_FROM, Ahead};
 use sender::Origins;
 
 /// One datagram or frame, whole.
@@ -64,7 +66,11 @@ pub struct Processor {
     arrival: Arrival,
     origins: Origins,
     mapper_cache: MapperCache,
+    /// Spellings from which messages are looked up ahead.
+    ahead_from: usize,
     builder: ContextBuilder,
+    /// Contexts gone, and closes, since texts that contexts share were swept.
+    unswept: (usize, u32),
     name_scratch: Vec<u8>,
     copy_scratch: Vec<u8>,
     hostname: Arc<[u8]>,
@@ -190,8 +196,10 @@ impl Processor {
             growth: TagGrowth::default(),
             refusals: Vec::new(),
             buckets: Buckets::default(),
+            ahead_from: AHEAD_FROM,
             arrival: Arrival::default(),
             builder: ContextBuilder::default(),
+            unswept: (0, 0),
             name_scratch: Vec::new(),
             copy_scratch: Vec::new(),
             hostname: parts.hostname,
@@ -239,6 +247,8 @@ impl Processor {
         let mut tally = self.listeners[index].tally;
         let mut kinds = self.listeners[index].kinds;
         let aggregated_before = tally.samples_aggregated;
+        let looks_ahead = self.contexts.spelling_count() >= self.ahead_from;
+        let mut ahead = looks_ahead.then(Ahead::new);
         for packet in packets {
             tally.datagrams_parsed += 1;
             let origin = self.origins.of_sender(packet.sender);
@@ -249,10 +259,18 @@ impl Processor {
                 match &greyhound_wire::parse(line, options) {
                     Ok(Message::Metric(metric)) => {
                         kinds[metric.kind as usize] += 1;
-                        self.metric(metric, origin, &mut tally);
+                        match &mut ahead {
+                            None => self.metric(metric, origin, &mut tally),
+                            Some(ahead) => self.defer(ahead, metric, origin, &mut tally),
+                        }
                     }
-                    Ok(Message::Event(event)) => self.event(event, origin, &mut tally),
+                    Ok(Message::Event(event)) => {
+                        // Limits are met in the order of arrival.
+                        self.catch_up_all(&mut ahead, &mut tally);
+                        self.event(event, origin, &mut tally);
+                    }
                     Ok(Message::ServiceCheck(check)) => {
+                        self.catch_up_all(&mut ahead, &mut tally);
                         self.service_check(check, origin, &mut tally);
                     }
                     Err(error) => *tally.rejected_mut(error.kind) += 1,
@@ -263,12 +281,19 @@ impl Processor {
                 tally.unterminated += 1;
             }
         }
+        self.catch_up_all(&mut ahead, &mut tally);
         // One call, one bucket: `turn_to` chose it.
         self.buckets.current().samples += tally.samples_aggregated - aggregated_before;
         let listener = &mut self.listeners[index];
         listener.tally = tally;
         listener.kinds = kinds;
         listener.publish();
+    }
+
+    fn catch_up_all(&mut self, ahead: &mut Option<Ahead<'_>>, tally: &mut Tally) {
+        if let Some(ahead) = ahead {
+            self.catch_up(ahead, tally);
+        }
     }
 
     /// Makes the bucket of this time the one that takes samples.

@@ -2,6 +2,7 @@
 
 use greyhound_model::metric::MetricKind;
 use greyhound_model::sketch::Sketch;
+use greyhound_sys::prefetch;
 use hashbrown::HashMap;
 
 use super::cell::{Cell, HistogramCell, SetCell, Shape, SketchCell};
@@ -95,6 +96,19 @@ impl Bucket {
         self.sketches
             .get(place as usize)
             .is_some_and(|cell| cell.context == context)
+    }
+
+    /// Asks for the memory of a cell, or of a sketch if `kind` has no cell.
+    #[inline]
+    pub fn prefetch(&self, place: u32, kind: MetricKind) {
+        let place = place as usize;
+        if kind == MetricKind::Distribution {
+            if let Some(sketch) = self.sketches.get(place) {
+                prefetch::read(sketch);
+            }
+        } else if let Some(cell) = self.cells.get(place) {
+            prefetch::read(cell);
+        }
     }
 
     /// Opens a cell; its shape follows `kind`.

@@ -4,6 +4,8 @@
 //! its hash alone, before any probe, which is what makes looking ahead over a batch possible.
 //! Linear probing; removal shifts back, so there are no tombstones and long life costs nothing.
 
+use greyhound_sys::prefetch;
+
 /// Entry numbers by hash. The entries themselves, and what makes two equal, belong to the caller.
 #[derive(Debug)]
 pub struct Index {
@@ -64,6 +66,19 @@ impl Index {
             }
             place = (place + 1) & mask;
         }
+    }
+
+    /// Asks for the memory that [`candidate`](Self::candidate) and [`find`](Self::find) will read.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        let place = home(fragment(hash), self.slots.len() - 1);
+        prefetch::read(&self.slots[place]);
+    }
+
+    /// The first entry with this hash: most likely the one that is looked for.
+    #[inline]
+    pub fn candidate(&self, hash: u64) -> Option<u32> {
+        self.find(hash, |_| true)
     }
 
     /// Adds an entry that is not there yet. Amortised O(1); doubling moves every slot.

@@ -12,8 +12,9 @@
 
 use std::collections::VecDeque;
 
-use greyhound_model::context::Context;
+use greyhound_model::context::{Context, ContextBuilder};
 use greyhound_model::metric::MetricKind;
+use greyhound_sys::prefetch;
 use greyhound_wire::OriginFields;
 
 use super::hash::Seed;
@@ -28,6 +29,11 @@ pub const NONE: u32 = u32::MAX;
 const SPELLINGS_PER_CONTEXT_MAX: u8 = 8;
 /// Refused spellings remembered.
 const FILTERED_MAX: usize = 16_384;
+
+/// A line of the cache.
+const LINE_LEN: usize = 64;
+/// Lines of a text asked for ahead; the processor itself fetches what follows.
+const LINES_AHEAD: usize = 2;
 
 /// What a client literally sent, as far as it decides the context.
 #[derive(Clone, Copy, Debug)]
@@ -47,9 +53,7 @@ pub struct RawKey<'a> {
 /// One spelling.
 #[derive(Debug)]
 pub struct Spelling {
-    /// Name, tags, then origin fields with pipes between, when there are any.
-    key: Box<[u8]>,
-    name_len: u32,
+    key: Key,
     fragment: u32,
     origin: u32,
     /// Number of the context, or [`FILTERED`].
@@ -58,8 +62,27 @@ pub struct Spelling {
     pub cell: u32,
     next: u32,
     kind: MetricKind,
+}
+
+/// What a spelling is compared with.
+#[derive(Debug)]
+enum Key {
+    /// The context, which remembers how it was first spelled: the rule, and no copy of the text.
+    Context(Context),
+    /// A text of its own: a second spelling, one that means something else than it says (mapper,
+    /// namespace, filter), or one with origin fields.
+    Text(Box<KeyText>),
+}
+
+#[derive(Debug, Default)]
+struct KeyText {
+    /// Name, tags, then origin fields with pipes between, when there are any.
+    bytes: Box<[u8]>,
+    name_len: u32,
     has_fields: bool,
 }
+
+const _: () = assert!(size_of::<Spelling>() == 40 && size_of::<Slot>() == 40);
 
 /// One context of this lane.
 #[derive(Debug)]
@@ -77,7 +100,6 @@ pub struct Slot {
     /// Number of its origin.
     pub origin: u32,
     spelling_head: u32,
-    fragment: u32,
     spelling_count: u8,
     /// It was a counter lately, and lives longer.
     pub is_counter: bool,
@@ -152,6 +174,39 @@ impl ContextTable {
             .find(hash, |entry| spellings[entry as usize].is(key))
     }
 
+    /// First step of looking ahead: asks for the place of a spelling in the index.
+    #[inline]
+    pub fn prefetch_place(&self, hash: u64) {
+        self.spelling_index.prefetch(hash);
+    }
+
+    /// Second step: asks for the spelling that is most likely meant, and names it.
+    #[inline]
+    pub fn prefetch_spelling(&self, hash: u64) -> Option<u32> {
+        let entry = self.spelling_index.candidate(hash)?;
+        let spelling = &self.spellings[entry as usize];
+        // It may lie across two lines; key and cell are at its ends.
+        prefetch::read(&spelling.key);
+        prefetch::read(&spelling.cell);
+        Some(entry)
+    }
+
+    /// Third step: asks for the text to compare with, and says where the cell may be.
+    #[inline]
+    pub fn prefetch_key(&self, entry: u32) -> u32 {
+        let spelling = &self.spellings[entry as usize];
+        match &spelling.key {
+            Key::Context(context) => {
+                for line in context.memory().chunks(LINE_LEN).take(LINES_AHEAD) {
+                    prefetch::read(&line[0]);
+                }
+            }
+            // Rare, and its text is one step further away.
+            Key::Text(text) => prefetch::read(&**text),
+        }
+        spelling.cell
+    }
+
     /// A spelling by its number.
     #[inline]
     pub fn spelling(&mut self, spelling: u32) -> &mut Spelling {
@@ -171,24 +226,24 @@ impl ContextTable {
             .and_then(|slot| slot.context.as_ref())
     }
 
-    /// The number of the context with these canonical bytes.
-    pub fn find_context(&self, canonical: &[u8]) -> Option<u32> {
-        let hash = self.context_hash(canonical);
+    /// The number of the context that the builder has sealed.
+    pub fn find_context(&self, sealed: &ContextBuilder) -> Option<u32> {
+        let hash = u64::from(sealed.hash32()) << 32;
         self.context_index.find(hash, |entry| {
             self.context(entry)
-                .is_some_and(|context| context.as_bytes() == canonical)
+                .is_some_and(|context| sealed.is(context))
         })
     }
 
-    /// Bytes a context of so many costs, without its spellings.
-    pub fn context_bytes(canonical_len: usize) -> u64 {
+    /// Bytes a context costs, without its spellings and the texts it shares.
+    pub fn context_bytes(context: &Context) -> u64 {
         // Two index slots at three quarters full at worst, half on average.
-        (canonical_len + 16 + size_of::<Slot>() + 28) as u64
+        (context.heap_bytes() + size_of::<Slot>() + 28) as u64
     }
 
-    /// Bytes a spelling with so long a key costs.
-    pub fn spelling_bytes(key_len: usize) -> u64 {
-        (key_len + 16 + size_of::<Spelling>()) as u64
+    /// Most bytes that a spelling with this key can cost.
+    pub fn spelling_bytes_max(key: &RawKey<'_>) -> u64 {
+        (size_of::<Spelling>() + size_of::<KeyText>() + key.len_bytes()) as u64
     }
 
     /// Bytes of all spellings.
@@ -198,7 +253,7 @@ impl ContextTable {
 
     /// Adds a context that is not there yet.
     pub fn add_context(&mut self, context: Context, origin: u32, last_seen: u32) -> u32 {
-        let hash = self.context_hash(context.as_bytes());
+        let hash = u64::from(context.hash32()) << 32;
         let slot = Slot {
             context: Some(context.clone()),
             last_seen,
@@ -207,7 +262,6 @@ impl ContextTable {
             copy: NONE,
             origin,
             spelling_head: NONE,
-            fragment: (hash >> 32) as u32,
             spelling_count: 0,
             is_counter: false,
         };
@@ -296,8 +350,8 @@ impl ContextTable {
             if !is_over(number, slot) {
                 continue;
             }
-            let hash = u64::from(slot.fragment) << 32;
-            let bytes = Self::context_bytes(context.as_bytes().len());
+            let hash = u64::from(context.hash32()) << 32;
+            let bytes = Self::context_bytes(context);
             gone.push((number, slot.origin, bytes));
             let mut spelling = slot.spelling_head;
             while spelling != NONE {
@@ -318,23 +372,23 @@ impl ContextTable {
         gone
     }
 
-    fn context_hash(&self, canonical: &[u8]) -> u64 {
-        self.seed.write(self.seed.start(0), canonical)
-    }
-
     fn new_spelling(&mut self, hash: u64, key: &RawKey<'_>, context: u32) -> u32 {
-        self.spelling_bytes += Self::spelling_bytes(key.len_bytes());
+        let key_of_context = self
+            .context(context)
+            .filter(|context| !key.has_fields() && context.is_spelled(key.name, key.tags));
         let spelling = Spelling {
-            key: key.to_bytes(),
-            name_len: key.name.len() as u32,
+            key: match key_of_context {
+                Some(context) => Key::Context(context.clone()),
+                None => Key::Text(Box::new(key.to_text())),
+            },
             fragment: (hash >> 32) as u32,
             origin: key.origin,
             context,
             cell: NONE,
             next: NONE,
             kind: key.kind,
-            has_fields: key.has_fields(),
         };
+        self.spelling_bytes += spelling.bytes();
         let entry = match self.free_spellings.pop() {
             Some(entry) => {
                 self.spellings[entry as usize] = spelling;
@@ -351,8 +405,8 @@ impl ContextTable {
 
     fn free_spelling(&mut self, entry: u32) {
         let spelling = &mut self.spellings[entry as usize];
-        let key = std::mem::take(&mut spelling.key);
-        self.spelling_bytes -= Self::spelling_bytes(key.len());
+        self.spelling_bytes -= spelling.bytes();
+        spelling.key = Key::default();
         let hash = u64::from(spelling.fragment) << 32;
         self.spelling_index.remove(hash, entry);
         self.free_spellings.push(entry);
@@ -382,14 +436,43 @@ impl ContextTable {
 impl Spelling {
     #[inline]
     fn is(&self, key: &RawKey<'_>) -> bool {
-        if self.origin != key.origin
-            || self.kind != key.kind
-            || self.name_len as usize != key.name.len()
-            || self.has_fields != key.has_fields()
-        {
+        if self.origin != key.origin || self.kind != key.kind {
             return false;
         }
-        let Some((name, rest)) = self.key.split_at_checked(key.name.len()) else {
+        match &self.key {
+            Key::Context(context) => !key.has_fields() && context.is_spelled(key.name, key.tags),
+            Key::Text(text) => text.is(key),
+        }
+    }
+
+    /// Bytes it costs beside its context.
+    fn bytes(&self) -> u64 {
+        let text = match &self.key {
+            Key::Context(_) => 0,
+            Key::Text(text) => size_of::<KeyText>() + text.bytes.len(),
+        };
+        (size_of::<Self>() + text) as u64
+    }
+}
+
+// === impl Key ===
+
+impl Default for Key {
+    /// Of an entry that is free.
+    fn default() -> Self {
+        Self::Text(Box::default())
+    }
+}
+
+// === impl KeyText ===
+
+impl KeyText {
+    #[inline]
+    fn is(&self, key: &RawKey<'_>) -> bool {
+        if self.name_len as usize != key.name.len() || self.has_fields != key.has_fields() {
+            return false;
+        }
+        let Some((name, rest)) = self.bytes.split_at_checked(key.name.len()) else {
             return false;
         };
         if self.has_fields {
@@ -432,7 +515,7 @@ impl RawKey<'_> {
     }
 
     /// No field can hold a pipe, so pipes keep them apart.
-    fn to_bytes(self) -> Box<[u8]> {
+    fn to_text(self) -> KeyText {
         let mut bytes = Vec::with_capacity(self.len_bytes());
         bytes.extend_from_slice(self.name);
         bytes.extend_from_slice(self.tags);
@@ -442,7 +525,11 @@ impl RawKey<'_> {
                 bytes.extend_from_slice(field);
             }
         }
-        bytes.into_boxed_slice()
+        KeyText {
+            bytes: bytes.into_boxed_slice(),
+            name_len: self.name.len() as u32,
+            has_fields: self.has_fields(),
+        }
     }
 }
 
@@ -554,7 +641,10 @@ mod tests {
         let gone = table.expire(|_, slot| slot.last_seen < 101);
         assert_eq!((gone.len(), gone[0].0, gone[0].1), (1, number, 7));
         assert_eq!(find(&table, &key("m", "")), None);
-        assert_eq!(table.find_context(context.as_bytes()), None);
+        let mut builder = ContextBuilder::default();
+        builder.seal(b"m", Host::Own);
+        assert_eq!(table.find_context(&builder), None);
         assert_eq!(table.add_context(context, 7, 200), number);
+        assert_eq!(table.find_context(&builder), Some(number));
     }
 }

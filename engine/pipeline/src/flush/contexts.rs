@@ -9,7 +9,6 @@ use greyhound_model::metric::MetricKind;
 use super::clients::ClientReports;
 use super::merge::Merged;
 use crate::aggregate::bucket::Bucket;
-use crate::context::hash::Seed;
 use crate::context::index::Index;
 
 /// A number that means nothing.
@@ -21,14 +20,13 @@ const AHEAD_SECONDS_MAX: i64 = 60;
 /// All contexts.
 #[derive(Debug)]
 pub(super) struct Contexts {
-    seed: Seed,
     index: Index,
     all: Vec<Known>,
     free: Vec<u32>,
     /// `[lane][lane's number]`
     by_lane: Vec<Vec<u32>>,
-    /// Counts flushes.
-    round: u32,
+    /// Came to life in this flush.
+    born: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -39,27 +37,29 @@ struct Known {
     last_seen: u32,
     /// Kind of the first sample since it came to life; `None` = forgotten.
     first_kind: Option<MetricKind>,
-    /// Flush in which it came to life.
-    since: u32,
+    /// It came to life in this flush.
+    is_new: bool,
     /// Lanes that have a number for it.
-    lanes: u32,
+    lanes: u16,
     /// Where it may stand in the bucket being merged.
     place: u32,
     /// Where its sketch may stand there.
     sketch: u32,
 }
 
+// There is one for each context of the process.
+const _: () = assert!(size_of::<Known>() <= 32);
+
 // === impl Contexts ===
 
 impl Contexts {
-    pub(super) fn new(lanes: usize, seed: Seed) -> Self {
+    pub(super) fn new(lanes: usize) -> Self {
         Self {
-            seed,
             index: Index::default(),
             all: Vec::new(),
             free: Vec::new(),
             by_lane: vec![Vec::new(); lanes],
-            round: 0,
+            born: Vec::new(),
         }
     }
 
@@ -74,7 +74,9 @@ impl Contexts {
     }
 
     pub(super) fn begin(&mut self) {
-        self.round = self.round.wrapping_add(1);
+        for number in std::mem::take(&mut self.born) {
+            self.all[number as usize].is_new = false;
+        }
     }
 
     /// A lane gives numbers to contexts.
@@ -86,7 +88,9 @@ impl Contexts {
     ) {
         for (lane_number, context) in created {
             let number = self.find_or_add(context, clients);
-            self.all[number as usize].lanes += 1;
+            let known = &mut self.all[number as usize];
+            // A lane has one number for a context, and lanes are fewer than this holds.
+            known.lanes = known.lanes.saturating_add(1);
             let numbers = &mut self.by_lane[lane];
             let at = lane_number as usize;
             if at >= numbers.len() {
@@ -140,13 +144,13 @@ impl Contexts {
     /// A sample of this kind was seen.
     #[inline]
     pub(super) fn touch(&mut self, number: u32, second: u32, kind: MetricKind) {
-        let round = self.round;
         let Some(known) = self.all.get_mut(number as usize) else {
             return;
         };
         if known.first_kind.is_none() {
             known.first_kind = Some(kind);
-            known.since = round;
+            known.is_new = true;
+            self.born.push(number);
             known.last_seen = second;
         }
         known.last_seen = known.last_seen.max(second);
@@ -171,7 +175,7 @@ impl Contexts {
         for (number, known) in self.all.iter_mut().enumerate() {
             let is_due = known.first_kind == Some(MetricKind::Counter)
                 && i64::from(known.last_seen).saturating_add(expiry) > start
-                && !(only_older && known.since == self.round);
+                && !(only_older && known.is_new);
             if is_due {
                 merged.zero(number as u32, &mut known.place);
             }
@@ -222,7 +226,7 @@ impl Contexts {
     }
 
     fn find_or_add(&mut self, context: Context, clients: &mut ClientReports) -> u32 {
-        let hash = self.hash(&context);
+        let hash = index_hash(&context);
         let all = &self.all;
         let found = self.index.find(hash, |number| {
             all[number as usize].context.as_ref() == Some(&context)
@@ -234,7 +238,7 @@ impl Contexts {
             context: Some(context),
             last_seen: 0,
             first_kind: None,
-            since: 0,
+            is_new: false,
             lanes: 0,
             place: UNKNOWN,
             sketch: UNKNOWN,
@@ -258,13 +262,14 @@ impl Contexts {
 
     fn remove(&mut self, number: u32) {
         if let Some(context) = self.all[number as usize].context.take() {
-            let hash = self.hash(&context);
+            let hash = index_hash(&context);
             self.index.remove(hash, number);
             self.free.push(number);
         }
     }
+}
 
-    fn hash(&self, context: &Context) -> u64 {
-        self.seed.write(self.seed.start(0), context.as_bytes())
-    }
+/// The index looks at the upper half.
+fn index_hash(context: &Context) -> u64 {
+    u64::from(context.hash32()) << 32
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use greyhound_model::metric::MetricKind;
 use greyhound_model::origin_table::OriginTable;
 use greyhound_model::time::BucketWidth;
 
-use super::Processor;
+use super::{Listener, Processor};
 use crate::client::Clients;
+use crate::ledger::Ledger;
 use crate::rules::Rules;
 
 impl Processor {
@@ -31,6 +33,20 @@ impl Processor {
         self.mapper_cache.renew(rules.mapper_cache_entries);
         self.rules = rules;
         self.forget_spellings();
+    }
+
+    /// Counts for listeners that joined as well.
+    pub fn meet_listeners(&mut self, ledger: &Ledger) {
+        let infos = ledger.listeners();
+        let cells = ledger.cells(self.lane);
+        let new = infos.iter().zip(cells).skip(self.listeners.len());
+        let new = new.map(|(info, cells)| Listener {
+            eol_required: info.eol_required,
+            tally: cells.load(),
+            kinds: [0; MetricKind::ALL.len()],
+            cells,
+        });
+        self.listeners.extend(new);
     }
 
     /// Takes another bucket width. An open bucket keeps its start and is over when it has the new

@@ -10,6 +10,11 @@ use crate::aggregate::cell::Shape;
 use crate::context::limiter::Limit;
 use crate::context::table::Slot;
 
+/// Contexts gone before a look at shared texts can pay.
+const SWEEP_MIN: usize = 256;
+/// Closes after which shared texts are looked at in any case.
+const SWEEP_CLOSES: u32 = 32;
+
 /// Which buckets a flush takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseScope {
@@ -141,7 +146,27 @@ impl Processor {
         for &(_, origin, bytes) in &gone {
             self.limiter.release_context(origin, bytes);
         }
+        self.sweep(gone.len());
         gone.into_iter().map(|(number, ..)| number).collect()
+    }
+
+    /// Lets go of texts that no context shares any more, now and then: a look at all of them for each
+    /// context gone would be a lane's time. Contexts live on behind the lane for a while, so what is not
+    /// free now is looked at again.
+    fn sweep(&mut self, gone: usize) {
+        let (unswept, closes) = &mut self.unswept;
+        *unswept += gone;
+        *closes += 1;
+        let left = self.contexts.context_count();
+        let is_due = left == 0 || *unswept >= (left / 4).max(SWEEP_MIN) || *closes >= SWEEP_CLOSES;
+        if !is_due {
+            return;
+        }
+        self.unswept = (0, 0);
+        let held = self.builder.shared_bytes();
+        self.builder.sweep();
+        self.limiter
+            .give((held - self.builder.shared_bytes()) as u64);
     }
 }
 

@@ -20,18 +20,24 @@ impl Processor {
     /// Counts and applies one metric message.
     #[inline]
     pub(super) fn metric(&mut self, metric: &Metric<'_>, sender: u32, tally: &mut Tally) {
+        let key = raw_key(metric, sender);
+        let hash = self.contexts.hash(&key);
+        self.hashed_metric(metric, &key, hash, tally);
+    }
+
+    /// The same when the hash is known.
+    #[inline]
+    pub(super) fn hashed_metric(
+        &mut self,
+        metric: &Metric<'_>,
+        key: &RawKey<'_>,
+        hash: u64,
+        tally: &mut Tally,
+    ) {
         let samples = metric.values.len() as u64;
         tally.metrics += 1;
         tally.samples += samples;
-        let key = RawKey {
-            kind: metric.kind,
-            origin: sender,
-            name: metric.name,
-            tags: metric.tags.raw().unwrap_or_default(),
-            fields: &metric.origin,
-        };
-        let hash = self.contexts.hash(&key);
-        let spelling = match self.contexts.find(hash, &key) {
+        let spelling = match self.contexts.find(hash, key) {
             Some(spelling) => {
                 if self.is_scalar_added(spelling, metric) {
                     tally.samples_aggregated += 1;
@@ -39,7 +45,7 @@ impl Processor {
                 }
                 spelling
             }
-            None => match self.admit(hash, &key, metric) {
+            None => match self.admit(hash, key, metric) {
                 Ok(spelling) => spelling,
                 Err(limit) => return self.refuse_metric(limit, metric, samples, tally),
             },
@@ -323,6 +329,18 @@ impl Processor {
             });
             tally.samples_timestamped += 1;
         }
+    }
+}
+
+/// What decides the context of a message.
+#[inline]
+pub(super) fn raw_key<'a>(metric: &'a Metric<'a>, sender: u32) -> RawKey<'a> {
+    RawKey {
+        kind: metric.kind,
+        origin: sender,
+        name: metric.name,
+        tags: metric.tags.raw().unwrap_or_default(),
+        fields: &metric.origin,
     }
 }
 

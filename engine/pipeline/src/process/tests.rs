@@ -1,5 +1,6 @@
 //! The processor and the flusher together, under simulated time.
 
+mod ahead;
 mod edges;
 
 use std::sync::Arc;
@@ -50,8 +51,7 @@ impl Rig {
                 })
             })
             .collect();
-        let seed = Seed::fixed(3, 4);
-        let flusher = Flusher::new(rules, BucketWidth::AGENT, hostname, false, lanes, seed);
+        let flusher = Flusher::new(rules, BucketWidth::AGENT, hostname, false, lanes);
         Self {
             lanes: processors,
             flusher,
