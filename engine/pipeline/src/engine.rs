@@ -16,10 +16,11 @@
 pub mod handle;
 
 mod following;
+pub mod listeners;
 mod schedule;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -44,7 +45,7 @@ use crate::lane::shared::Shared;
 use crate::lane::streams;
 use crate::lane::supervise::{self, Restarts};
 use crate::lane::{Lane, LaneParts, WAKER};
-use crate::ledger::{Ledger, LedgerReading, Transport};
+use crate::ledger::{Ledger, LedgerReading};
 use crate::packet::pool::Shape;
 use crate::plan::Plan;
 use crate::process::ProcessorParts;
@@ -77,7 +78,7 @@ pub trait Output: Send {
 pub struct Engine {
     handle: Handle,
     shared: Arc<Shared>,
-    sockets: Sockets,
+    sockets: Arc<Mutex<Sockets>>,
     lanes: Vec<JoinHandle<()>>,
     flush: JoinHandle<()>,
     control: Sender<Control>,
@@ -96,7 +97,7 @@ pub struct Stopped {
     /// Whether every thread ended before the deadline. If not, the ledger may still move.
     pub clean: bool,
     /// Held open, not read.
-    _sockets: Sockets,
+    _sockets: Arc<Mutex<Sockets>>,
 }
 
 // === impl Engine ===
@@ -237,19 +238,7 @@ impl Builder {
                 inbox,
                 reports: reports.clone(),
                 poll,
-                udp: self.udp_of(&sockets, index),
-                unixgram: sockets
-                    .unixgram
-                    .iter()
-                    .filter(|_| index == 0)
-                    .map(|listener| (listener.id, Arc::clone(&listener.socket)))
-                    .collect(),
-                acceptors: sockets
-                    .streams
-                    .iter()
-                    .filter(|_| index == 0)
-                    .map(|listener| (listener.id, Arc::clone(&listener.socket)))
-                    .collect(),
+                sources: listeners::sources_of(&sockets, index),
                 streams: self.streams(),
                 desk,
                 coalesce: self.config.listen.coalesce,
@@ -259,11 +248,16 @@ impl Builder {
         }
         drop(reports);
         let drops = DropWatch::new(&sockets);
+        let shown_listeners = ListenerState::all(&sockets);
+        let owned = Arc::new(Mutex::new(sockets));
         let flusher = self.flusher(lanes);
         let (control, control_in) = bounded(16);
         let shown = Arc::new(Shown {
             ledger: Arc::clone(&self.ledger),
-            listeners: listeners(&sockets),
+            listeners: ArcSwap::from_pointee(shown_listeners),
+            readers: self.plan.readers,
+            origin_detection: self.config.listen.origin_detection,
+            sockets: Arc::downgrade(&owned),
             warnings,
             receive,
             drops: drops.totals(),
@@ -300,7 +294,7 @@ impl Builder {
         let mut engine = Engine {
             handle,
             shared,
-            sockets,
+            sockets: owned,
             lanes: Vec::new(),
             flush: spawn("flush".into(), move || {
                 // Merging a million contexts takes a second; on the core of a lane it must not be that
@@ -374,25 +368,8 @@ impl Builder {
         }
     }
 
-    fn udp_of(
-        &self,
-        sockets: &Sockets,
-        lane: usize,
-    ) -> Vec<(crate::ledger::ListenerId, Arc<std::net::UdpSocket>)> {
-        sockets
-            .udp
-            .iter()
-            .filter_map(|group| Some((group.id, Arc::clone(group.members.get(lane)?))))
-            .collect()
-    }
-
     fn expects_senders(&self) -> Vec<bool> {
-        let origin_detection = self.config.listen.origin_detection;
-        self.ledger
-            .listeners()
-            .iter()
-            .map(|info| origin_detection && info.transport == Transport::Unixgram)
-            .collect()
+        listeners::expects_senders(&self.ledger, self.config.listen.origin_detection)
     }
 
     fn flusher(&self, lanes: usize) -> Flusher {
@@ -404,31 +381,6 @@ impl Builder {
             lanes,
         )
     }
-}
-
-fn listeners(sockets: &Sockets) -> Vec<ListenerState> {
-    let mut states: Vec<ListenerState> = sockets
-        .infos
-        .iter()
-        .map(|info| ListenerState {
-            info: info.clone(),
-            receive_buffer: None,
-        })
-        .collect();
-    let udp = sockets
-        .udp
-        .iter()
-        .map(|group| (group.id, group.receive_buffer));
-    let unix = sockets
-        .unixgram
-        .iter()
-        .map(|listener| (listener.id, listener.receive_buffer));
-    for (id, receive_buffer) in udp.chain(unix) {
-        if let Some(state) = states.get_mut(usize::from(id.0)) {
-            state.receive_buffer = Some(receive_buffer);
-        }
-    }
-    states
 }
 
 fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {

@@ -21,14 +21,14 @@ pub(crate) mod streams;
 pub(crate) mod supervise;
 
 mod drain;
+mod join;
 mod pace;
 mod udp;
 mod unixgram;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd;
-use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,8 +38,7 @@ use greyhound_model::time::{BucketWidth, Clock, Stamp};
 use greyhound_sys::peer::Credentials;
 use greyhound_sys::slots::Slots;
 use greyhound_sys::wait::WaitSet;
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 
 use crate::client::Clients;
 use crate::ledger::ListenerId;
@@ -49,15 +48,17 @@ use crate::process::close::CloseScope;
 use crate::receive::unixgram::ReadAhead;
 use crate::rules::Rules;
 
-use command::{Command, Report};
+use command::{Command, Report, Sources};
 use desk::Desk;
 use pace::Pace;
 use shared::Shared;
 use streams::Streams;
 
-/// The waker's token; Unix datagram sockets follow, then acceptors, then connections.
+/// The waker's token; Unix datagram sockets follow, each with a number of its own, then acceptors, then
+/// connections.
 pub(crate) const WAKER: Token = Token(0);
 const UNIXGRAM_BASE: usize = 1;
+const ACCEPTOR_BASE: usize = 1 << 20;
 
 /// Turns after which a busy lane takes a batch of another one, so that none waits for ever.
 const TURNS_UNTIL_HELP: u32 = 16;
@@ -75,9 +76,7 @@ pub(crate) struct LaneParts {
     pub(crate) inbox: Receiver<Command>,
     pub(crate) reports: Sender<Report>,
     pub(crate) poll: Poll,
-    pub(crate) udp: Vec<(ListenerId, Arc<UdpSocket>)>,
-    pub(crate) unixgram: Vec<(ListenerId, Arc<UnixDatagram>)>,
-    pub(crate) acceptors: Vec<(ListenerId, Arc<UnixListener>)>,
+    pub(crate) sources: Sources,
     pub(crate) streams: streams::Settings,
     pub(crate) desk: Desk,
     pub(crate) coalesce: Duration,
@@ -109,6 +108,7 @@ pub(crate) struct Lane {
     coalesce: Duration,
     /// When UDP packets last came, in monotonic nanoseconds, unless the lane has slept since.
     received_at: Option<u64>,
+    next_unixgram: usize,
     /// Turns without helping.
     busy_turns: u32,
     /// A socket failed in this turn.
@@ -134,6 +134,9 @@ struct UdpSource {
 }
 
 struct UnixgramSource {
+    listener: ListenerId,
+    socket: Arc<UnixDatagram>,
+    token: usize,
     ahead: ReadAhead,
     ready: bool,
 }
@@ -143,44 +146,10 @@ struct UnixgramSource {
 impl Lane {
     /// Registers everything with the poll. Allocates what the lane will ever need for datagrams.
     pub(crate) fn try_new(parts: LaneParts) -> io::Result<Self> {
-        let registry = parts.poll.registry();
         let mut wait = WaitSet::default();
         wait.add(&parts.poll);
         let shape = parts.shared.pool.shape();
-        let mut unixgram = Vec::new();
-        for (listener, socket) in parts.unixgram {
-            let token = Token(UNIXGRAM_BASE + unixgram.len());
-            registry.register(
-                &mut SourceFd(&socket.as_raw_fd()),
-                token,
-                Interest::READABLE,
-            )?;
-            unixgram.push(UnixgramSource {
-                ahead: ReadAhead::new(listener, socket, shape.make()),
-                ready: true,
-            });
-        }
-        let streams = Streams::try_new(
-            parts.streams,
-            parts.acceptors,
-            UNIXGRAM_BASE + unixgram.len(),
-            registry,
-        )?;
-        let udp = parts
-            .udp
-            .into_iter()
-            .map(|(listener, socket)| {
-                wait.add(&*socket);
-                Ok(UdpSource {
-                    listener,
-                    local: socket.local_addr()?,
-                    socket,
-                    ready: true,
-                    full_batches: 0,
-                })
-            })
-            .collect::<io::Result<_>>()?;
-        Ok(Self {
+        let mut lane = Self {
             index: parts.index,
             clock: parts.clock,
             shared: parts.shared,
@@ -189,9 +158,10 @@ impl Lane {
             poll: parts.poll,
             events: Events::with_capacity(EVENTS),
             wait,
-            udp,
-            unixgram,
-            streams,
+            udp: Vec::new(),
+            unixgram: Vec::new(),
+            streams: Streams::new(parts.streams, ACCEPTOR_BASE),
+            next_unixgram: UNIXGRAM_BASE,
             desk: parts.desk,
             slab: shape.make(),
             unbegun: None,
@@ -207,7 +177,9 @@ impl Lane {
             clients: None,
             rules: None,
             width: None,
-        })
+        };
+        lane.listen(parts.sources)?;
+        Ok(lane)
     }
 
     /// Runs until it is told to stop and has drained everything. Blocks only in `ppoll`.
@@ -267,6 +239,17 @@ impl Lane {
                     self.width = Some(width);
                     processor.set_width(width);
                 }
+                Command::Meet {
+                    ledger,
+                    expects_senders,
+                    done,
+                } => self.meet(&ledger, expects_senders, &done, processor),
+                Command::Listen(sources) => self.listen_or_tell(sources),
+                Command::Leave {
+                    listeners,
+                    drain_until,
+                    done,
+                } => self.leave(&listeners, drain_until, &done, processor),
                 Command::Adopt {
                     listener,
                     stream,
@@ -396,13 +379,14 @@ impl Lane {
         }
         for event in &self.events {
             let Token(token) = event.token();
-            // The waker has done its work by being here.
-            let Some(at) = token.checked_sub(UNIXGRAM_BASE) else {
+            if token >= ACCEPTOR_BASE {
+                self.streams.note_ready(token, event.is_read_closed());
                 continue;
-            };
-            match self.unixgram.get_mut(at) {
-                Some(source) => source.ready = true,
-                None => self.streams.note_ready(token, event.is_read_closed()),
+            }
+            // The waker has done its work by being here.
+            let mut unixgram = self.unixgram.iter_mut();
+            if let Some(source) = unixgram.find(|source| source.token == token) {
+                source.ready = true;
             }
         }
     }

@@ -17,8 +17,9 @@
 //! Aggregated samples can still be lost with an open bucket: [`LaneTally`] counts those.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use greyhound_telemetry::counters;
 use greyhound_wire::ParseErrorKind;
 
@@ -193,11 +194,23 @@ pub struct ListenerInfo {
 /// The cells of all lanes and listeners. Shared; only owners write.
 #[derive(Debug)]
 pub struct Ledger {
-    listeners: Vec<ListenerInfo>,
-    /// `[lane][listener]`
-    tallies: Vec<Vec<Arc<TallyCells>>>,
+    roll: ArcSwap<Roll>,
+    /// Held by whoever adds to the roll.
+    adding: Mutex<()>,
     lanes: Vec<Arc<LaneCells>>,
 }
+
+/// Listeners and their cells; replaced as a whole when a listener joins. None ever leaves: what it
+/// counted stays.
+#[derive(Debug)]
+struct Roll {
+    listeners: Arc<[ListenerInfo]>,
+    /// `[lane][listener]`
+    tallies: Vec<Vec<Arc<TallyCells>>>,
+}
+
+/// Listeners a process can have had.
+pub const LISTENERS_MAX: usize = 1024;
 
 /// Sums over all lanes at one time.
 #[derive(Clone, Debug, Default)]
@@ -339,15 +352,42 @@ impl Ledger {
             .collect();
         let lanes = (0..lanes).map(|_| Arc::new(LaneCells::default())).collect();
         Self {
-            listeners,
-            tallies,
+            roll: ArcSwap::from_pointee(Roll {
+                listeners: listeners.into(),
+                tallies,
+            }),
+            adding: Mutex::new(()),
             lanes,
         }
     }
 
-    /// What listens.
-    pub fn listeners(&self) -> &[ListenerInfo] {
-        &self.listeners
+    /// What listens or has listened, by [`ListenerId`].
+    pub fn listeners(&self) -> Arc<[ListenerInfo]> {
+        Arc::clone(&self.roll.load().listeners)
+    }
+
+    /// Adds a listener; one that was here before under the same address counts on. `None` when there
+    /// have been [`LISTENERS_MAX`].
+    pub fn add_listener(&self, info: ListenerInfo) -> Option<ListenerId> {
+        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let roll = self.roll.load_full();
+        let is_same = |known: &ListenerInfo| {
+            known.transport == info.transport && known.address == info.address
+        };
+        let at = match roll.listeners.iter().position(is_same) {
+            Some(at) => at,
+            None if roll.listeners.len() >= LISTENERS_MAX => return None,
+            None => {
+                let mut tallies = roll.tallies.clone();
+                for lane in &mut tallies {
+                    lane.push(Arc::default());
+                }
+                let listeners = roll.listeners.iter().cloned().chain([info]).collect();
+                self.roll.store(Arc::new(Roll { listeners, tallies }));
+                roll.listeners.len()
+            }
+        };
+        u16::try_from(at).ok().map(ListenerId)
     }
 
     /// How many lanes write here.
@@ -357,7 +397,7 @@ impl Ledger {
 
     /// The cells a lane writes, one per listener.
     pub fn cells(&self, lane: usize) -> Vec<Arc<TallyCells>> {
-        self.tallies[lane].clone()
+        self.roll.load().tallies[lane].clone()
     }
 
     /// The cells a lane writes for itself.
@@ -368,7 +408,7 @@ impl Ledger {
     /// One listener over all lanes.
     pub fn listener(&self, listener: ListenerId) -> Tally {
         let mut sum = Tally::default();
-        for lane in &self.tallies {
+        for lane in &self.roll.load().tallies {
             sum.add(&lane[usize::from(listener.0)].load());
         }
         sum
@@ -382,7 +422,7 @@ impl Ledger {
     /// Everything.
     pub fn read(&self) -> LedgerReading {
         let mut reading = LedgerReading::default();
-        for cells in self.tallies.iter().flatten() {
+        for cells in self.roll.load().tallies.iter().flatten() {
             reading.total.add(&cells.load());
         }
         for cells in &self.lanes {

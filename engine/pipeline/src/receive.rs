@@ -48,6 +48,8 @@ pub struct UdpListener {
     pub id: ListenerId,
     /// Where it is bound.
     pub address: SocketAddr,
+    /// What was asked for; port 0 = any.
+    pub wanted: SocketAddr,
     /// One socket per lane.
     pub members: Vec<Arc<UdpSocket>>,
     /// What the kernel granted.
@@ -81,6 +83,53 @@ pub struct StreamListener {
 // === impl Sockets ===
 
 impl Sockets {
+    /// No sockets.
+    pub fn none() -> Self {
+        Self {
+            udp: Vec::new(),
+            unixgram: Vec::new(),
+            streams: Vec::new(),
+            infos: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.udp.is_empty() && self.unixgram.is_empty() && self.streams.is_empty()
+    }
+
+    /// Takes the sockets of these listeners out.
+    pub fn take(&mut self, listeners: &[ListenerId]) -> Self {
+        let mut taken = Self::none();
+        let is_gone = |id: &ListenerId| listeners.contains(id);
+        taken.udp = self.udp.extract_if(.., |one| is_gone(&one.id)).collect();
+        let unixgram = self.unixgram.extract_if(.., |one| is_gone(&one.id));
+        taken.unixgram = unixgram.collect();
+        taken.streams = self
+            .streams
+            .extract_if(.., |one| is_gone(&one.id))
+            .collect();
+        taken
+    }
+
+    /// Takes over the sockets of `more`, whose listeners the ledger knows under `ids`.
+    pub fn adopt(&mut self, more: &mut Self, ids: &[ListenerId]) {
+        let known = |id: ListenerId| ids[usize::from(id.0)];
+        for mut one in more.udp.drain(..) {
+            one.id = known(one.id);
+            self.udp.push(one);
+        }
+        for mut one in more.unixgram.drain(..) {
+            one.id = known(one.id);
+            self.unixgram.push(one);
+        }
+        for mut one in more.streams.drain(..) {
+            one.id = known(one.id);
+            self.streams.push(one);
+        }
+    }
+
     /// The socket files.
     pub fn files(&self) -> impl Iterator<Item = &BoundPath> {
         let unixgram = self.unixgram.iter().map(|listener| &listener.file);

@@ -29,6 +29,13 @@ impl WaitSet {
         self.entries.len() - 1
     }
 
+    /// Takes the descriptor at this place out; those behind it move up by one.
+    pub fn remove(&mut self, place: usize) {
+        if place < self.entries.len() {
+            self.entries.remove(place);
+        }
+    }
+
     /// Waits until one of the first `count` descriptors is ready or `timeout` is over; `None` waits
     /// for ever. Blocks. One system call. A signal ends the wait with nothing ready.
     ///
@@ -99,6 +106,22 @@ mod tests {
         // Only the first: nothing to wait for but the time.
         set.wait(1, Some(Duration::ZERO)).unwrap();
         assert!(!set.is_ready(busy_at));
+    }
+
+    #[test]
+    fn a_descriptor_that_was_taken_out_is_not_waited_for() {
+        let gone = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let busy = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut set = WaitSet::default();
+        let gone_at = set.add(&gone);
+        set.add(&busy);
+        set.remove(gone_at);
+        set.remove(7);
+        gone.send_to(b"x", gone.local_addr().unwrap()).unwrap();
+        busy.send_to(b"x", busy.local_addr().unwrap()).unwrap();
+        set.wait(2, None).unwrap();
+        assert!(set.is_ready(0), "the busy one moved up");
+        assert!(!set.is_ready(1));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The running engine from outside: what it counts, whether it is well, what it can be told.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -18,6 +18,7 @@ use crate::lane::command::Command;
 use crate::lane::shared::Shared;
 use crate::lane::supervise::Restarts;
 use crate::ledger::{Ledger, ListenerInfo};
+use crate::receive::Sockets;
 use crate::receive::drops::KernelDrops;
 use crate::receive::telemetry::{ReceiveCells, ReceiveTally};
 use crate::rules::Rules;
@@ -41,13 +42,20 @@ pub struct ListenerState {
     pub info: ListenerInfo,
     /// What the kernel granted; `None` for streams.
     pub receive_buffer: Option<ReceiveBuffer>,
+    /// Whether it still listens; one that was removed keeps its counts.
+    pub open: bool,
 }
 
 /// What is shown.
 #[derive(Debug)]
 pub(super) struct Shown {
     pub(super) ledger: Arc<Ledger>,
-    pub(super) listeners: Vec<ListenerState>,
+    pub(super) listeners: ArcSwap<Vec<ListenerState>>,
+    /// Lanes with sockets.
+    pub(super) readers: usize,
+    pub(super) origin_detection: bool,
+    /// Gone when the engine is.
+    pub(super) sockets: Weak<Mutex<Sockets>>,
     pub(super) warnings: Vec<String>,
     pub(super) receive: Vec<Arc<ReceiveCells>>,
     pub(super) drops: Arc<KernelDrops>,
@@ -62,6 +70,37 @@ pub(super) struct Shown {
     pub(super) generation: AtomicU64,
 }
 
+// === impl ListenerState ===
+
+impl ListenerState {
+    /// One for each socket.
+    pub(super) fn all(sockets: &Sockets) -> Vec<Self> {
+        let mut states: Vec<Self> = sockets
+            .infos
+            .iter()
+            .map(|info| Self {
+                info: info.clone(),
+                receive_buffer: None,
+                open: true,
+            })
+            .collect();
+        let udp = sockets
+            .udp
+            .iter()
+            .map(|group| (group.id, group.receive_buffer));
+        let unix = sockets
+            .unixgram
+            .iter()
+            .map(|listener| (listener.id, listener.receive_buffer));
+        for (id, receive_buffer) in udp.chain(unix) {
+            if let Some(state) = states.get_mut(usize::from(id.0)) {
+                state.receive_buffer = Some(receive_buffer);
+            }
+        }
+        states
+    }
+}
+
 // === impl Handle ===
 
 impl Handle {
@@ -71,8 +110,8 @@ impl Handle {
     }
 
     /// Listeners as they were bound, by [`ListenerId`](crate::ledger::ListenerId).
-    pub fn listeners(&self) -> &[ListenerState] {
-        &self.shown.listeners
+    pub fn listeners(&self) -> Arc<Vec<ListenerState>> {
+        self.shown.listeners.load_full()
     }
 
     /// What start had to do without.

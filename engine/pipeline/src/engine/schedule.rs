@@ -23,8 +23,9 @@ use super::handle::Shown;
 use crate::flush::Flusher;
 use crate::lane::command::{Command, Report};
 use crate::lane::shared::Shared;
+use crate::ledger::ListenerId;
 use crate::process::{LaneFlush, Timestamped};
-use crate::receive::drops::DropWatch;
+use crate::receive::drops::{DropWatch, Watched};
 use crate::rules::Rules;
 
 const TICK: Duration = Duration::from_secs(1);
@@ -44,6 +45,10 @@ pub(super) enum Control {
     Flush { done: Sender<()> },
     /// Other rules, and their generation.
     Rules(u64, Arc<Rules>),
+    /// Sockets whose drops are to be read as well.
+    Watch(Vec<Watched>),
+    /// Listeners whose sockets are let go of.
+    Unwatch(Vec<ListenerId>),
     /// Another bucket width, as soon as no bucket is cut by it.
     Width(BucketWidth),
     /// The last flush; then end.
@@ -107,6 +112,8 @@ impl FlushThread {
                     self.following.rules(generation, rules);
                     self.following.tell(&self.shared);
                 }
+                Woken::Control(Control::Watch(sockets)) => self.drops.add(sockets),
+                Woken::Control(Control::Unwatch(listeners)) => self.drops.remove(&listeners),
                 Woken::Control(Control::Width(width)) => self.following.coming = Some(width),
                 Woken::Control(Control::Stop {
                     drain_until,

@@ -3,6 +3,7 @@
 mod datagrams;
 mod failures;
 mod follow;
+mod joining;
 mod lanes;
 mod streams;
 mod timestamped;

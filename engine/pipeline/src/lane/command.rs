@@ -1,15 +1,17 @@
 //! What a lane can be told while it runs.
 
-use std::os::unix::net::UnixStream;
+use std::net::UdpSocket;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crossbeam_channel::Sender;
 use greyhound_model::origin_table::OriginTable;
 use greyhound_model::time::{BucketWidth, Stamp};
 use greyhound_sys::peer::Credentials;
 
 use crate::client::Clients;
-use crate::ledger::ListenerId;
+use crate::ledger::{Ledger, ListenerId};
 use crate::process::{LaneFlush, Timestamped};
 use crate::rules::Rules;
 
@@ -28,6 +30,20 @@ pub(crate) enum Command {
     Rules(u64, Arc<Rules>),
     /// Another bucket width.
     Width(BucketWidth),
+    /// Listeners joined the ledger; packets of theirs may come from now on.
+    Meet {
+        ledger: Arc<Ledger>,
+        expects_senders: Vec<bool>,
+        done: Sender<()>,
+    },
+    /// Read these sockets as well.
+    Listen(Sources),
+    /// Drain the sockets of these listeners, but not after `drain_until`, and let go of them.
+    Leave {
+        listeners: Vec<ListenerId>,
+        drain_until: Instant,
+        done: Sender<()>,
+    },
     /// A connection that lane 0 accepted.
     Adopt {
         listener: ListenerId,
@@ -43,6 +59,14 @@ pub(crate) enum Command {
     /// Panic at the next packet, so that a test can watch the lane come back.
     #[cfg(test)]
     Break,
+}
+
+/// Sockets for one lane.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    pub(crate) udp: Vec<(ListenerId, Arc<UdpSocket>)>,
+    pub(crate) unixgram: Vec<(ListenerId, Arc<UnixDatagram>)>,
+    pub(crate) acceptors: Vec<(ListenerId, Arc<UnixListener>)>,
 }
 
 /// From a lane to the flush thread.

@@ -172,6 +172,11 @@ impl Desk {
         self.cells.store(&self.tally);
     }
 
+    /// Listeners joined: which of all are worth counting packets without sender for.
+    pub(crate) fn expect_senders(&mut self, expects_senders: Vec<bool>) {
+        self.expects_senders = expects_senders;
+    }
+
     /// What was being worked on when the lane broke.
     pub(crate) fn take_in_hand(&mut self) -> Option<InHand> {
         self.in_hand.take()

@@ -10,7 +10,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Command, Lane, Report};
+use super::{Command, Lane, Report, join};
 use crate::process::Processor;
 use crate::process::close::CloseScope;
 
@@ -78,41 +78,54 @@ impl Lane {
 
     fn drain_udp(&mut self, processor: &mut Processor, until: Instant) {
         for at in 0..self.udp.len() {
-            let mut empty = 0;
-            while empty < EMPTY_LOOKS && !Self::is_late(until) {
-                match self.receive_udp(at) {
-                    Some(_) => {
-                        empty = 0;
-                        let stamp = self.clock.now();
-                        let listener = self.udp[at].listener;
-                        self.work_slab(listener, stamp, processor);
-                    }
-                    None => empty += 1,
+            self.drain_udp_at(at, processor, until);
+        }
+    }
+
+    pub(super) fn drain_udp_at(&mut self, at: usize, processor: &mut Processor, until: Instant) {
+        let mut empty = 0;
+        while empty < EMPTY_LOOKS && !Self::is_late(until) {
+            match self.receive_udp(at) {
+                Some(_) => {
+                    empty = 0;
+                    let stamp = self.clock.now();
+                    let listener = self.udp[at].listener;
+                    self.work_slab(listener, stamp, processor);
                 }
+                None => empty += 1,
             }
         }
     }
 
     fn drain_unixgram(&mut self, processor: &mut Processor, until: Instant) {
         for at in 0..self.unixgram.len() {
-            let mut empty = 0;
-            while empty < EMPTY_LOOKS && !Self::is_late(until) {
-                self.unixgram[at].ready = true;
-                match self.serve_unixgram(at, processor) {
-                    true => empty = 0,
-                    false => empty += 1,
-                }
+            self.drain_unixgram_at(at, processor, until);
+        }
+    }
+
+    pub(super) fn drain_unixgram_at(
+        &mut self,
+        at: usize,
+        processor: &mut Processor,
+        until: Instant,
+    ) {
+        let mut empty = 0;
+        while empty < EMPTY_LOOKS && !Self::is_late(until) {
+            self.unixgram[at].ready = true;
+            match self.serve_unixgram(at, processor) {
+                true => empty = 0,
+                false => empty += 1,
             }
-            // What was read is worked on, deadline or not: it is in memory already.
-            self.unixgram[at].ready = false;
-            while !self.unixgram[at].ahead.is_empty() {
-                self.serve_unixgram(at, processor);
-            }
+        }
+        // What was read is worked on, deadline or not: it is in memory already.
+        self.unixgram[at].ready = false;
+        while !self.unixgram[at].ahead.is_empty() {
+            self.serve_unixgram(at, processor);
         }
     }
 
     /// Whoever has connected is read; an edge may be waiting in the epoll instance.
-    fn drain_streams(&mut self, processor: &mut Processor, until: Instant) {
+    pub(super) fn drain_streams(&mut self, processor: &mut Processor, until: Instant) {
         loop {
             self.gather();
             let busy = self.serve_streams(processor);
@@ -157,12 +170,20 @@ impl Lane {
                 stream,
                 peer,
             } => self.adopt(listener, stream, peer),
+            // Batches of a new listener may still be in the queue.
+            Command::Meet {
+                ledger,
+                expects_senders,
+                done,
+            } => self.meet(&ledger, expects_senders, &done, processor),
+            Command::Leave { done, .. } => join::answer(&done),
             // The last report brings them; what is left meets the rules it arrived under.
             Command::Timestamped
             | Command::Origins(_)
             | Command::Clients(_)
             | Command::Rules(..)
             | Command::Width(_)
+            | Command::Listen(_)
             | Command::Stop { .. } => {}
             #[cfg(test)]
             Command::Break => self.desk.break_next = true,

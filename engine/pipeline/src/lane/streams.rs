@@ -29,6 +29,8 @@ use crate::receive::telemetry::ReceiveTally;
 pub(super) const TURNS: usize = 32;
 /// The same on a lane that also reads Unix datagrams.
 pub(super) const TURNS_BESIDE_UNIXGRAM: usize = 2;
+/// Tokens from here on are connections'.
+const CONNECTION_BASE: usize = 1 << 24;
 /// How often stalled and idle connections are looked for.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -52,18 +54,22 @@ pub(crate) struct Settings {
 /// Acceptors (lane 0 only) and connections of one lane.
 pub(super) struct Streams {
     settings: Settings,
-    acceptors: Vec<Acceptor>,
+    acceptors: Vec<Door>,
     /// By token; holes are in `free`.
     connections: Vec<Option<Entry>>,
     free: Vec<usize>,
     /// Connections that may have something, each at most once.
     active: VecDeque<usize>,
-    acceptor_base: usize,
-    token_base: usize,
+    next_acceptor: usize,
     next_lane: usize,
     /// Look for stalled connections then, in nanoseconds of the monotonic clock; `None` while none
     /// can be.
     tick_at_nanos: Option<u64>,
+}
+
+struct Door {
+    token: usize,
+    acceptor: Acceptor,
 }
 
 struct Entry {
@@ -74,42 +80,60 @@ struct Entry {
 // === impl Streams ===
 
 impl Streams {
-    pub(super) fn try_new(
-        settings: Settings,
-        acceptors: Vec<(ListenerId, Arc<UnixListener>)>,
-        token_base: usize,
-        registry: &Registry,
-    ) -> io::Result<Self> {
-        let mut all = Vec::new();
-        for (listener, socket) in acceptors {
-            let token = Token(token_base + all.len());
-            registry.register(
-                &mut SourceFd(&socket.as_raw_fd()),
-                token,
-                Interest::READABLE,
-            )?;
-            all.push(Acceptor::new(listener, socket));
-        }
-        Ok(Self {
+    /// No listeners yet. Theirs are the tokens from `acceptor_base` on, then come the connections'.
+    pub(super) fn new(settings: Settings, acceptor_base: usize) -> Self {
+        Self {
             settings,
-            acceptor_base: token_base,
-            token_base: token_base + all.len(),
-            acceptors: all,
+            acceptors: Vec::new(),
             connections: Vec::new(),
             free: Vec::new(),
             active: VecDeque::new(),
+            next_acceptor: acceptor_base,
             next_lane: 0,
             tick_at_nanos: None,
-        })
+        }
+    }
+
+    /// Accepts from this socket too.
+    pub(super) fn open(
+        &mut self,
+        listener: ListenerId,
+        socket: Arc<UnixListener>,
+        registry: &Registry,
+    ) -> io::Result<()> {
+        let token = self.next_acceptor;
+        self.next_acceptor += 1;
+        registry.register(
+            &mut SourceFd(&socket.as_raw_fd()),
+            Token(token),
+            Interest::READABLE,
+        )?;
+        let acceptor = Acceptor::new(listener, socket);
+        self.acceptors.push(Door { token, acceptor });
+        Ok(())
+    }
+
+    /// Whether any of these is accepted from.
+    pub(super) fn has_any_of(&self, listeners: &[ListenerId]) -> bool {
+        let mut doors = self.acceptors.iter();
+        doors.any(|door| listeners.contains(&door.acceptor.listener))
+    }
+
+    /// Accepts from these no more. Their connections stay.
+    pub(super) fn shut(&mut self, listeners: &[ListenerId]) -> Vec<Arc<UnixListener>> {
+        self.acceptors
+            .extract_if(.., |door| listeners.contains(&door.acceptor.listener))
+            .map(|door| door.acceptor.socket)
+            .collect()
     }
 
     /// An edge came for this token; `closed` when it says that the client writes no more.
     pub(super) fn note_ready(&mut self, token: usize, closed: bool) {
-        match token.checked_sub(self.token_base) {
+        match token.checked_sub(CONNECTION_BASE) {
             None => {
-                let acceptor = token.checked_sub(self.acceptor_base);
-                if let Some(acceptor) = acceptor.and_then(|at| self.acceptors.get_mut(at)) {
-                    acceptor.ready = true;
+                let mut doors = self.acceptors.iter_mut();
+                if let Some(door) = doors.find(|door| door.token == token) {
+                    door.acceptor.ready = true;
                 }
             }
             Some(at) => {
@@ -133,8 +157,9 @@ impl Streams {
     ) -> bool {
         let mut any = false;
         for at in 0..self.acceptors.len() {
-            let listener = self.acceptors[at].listener;
-            let accepted = self.acceptors[at].accept(now);
+            let acceptor = &mut self.acceptors[at].acceptor;
+            let listener = acceptor.listener;
+            let accepted = acceptor.accept(now);
             tally.accept_backoffs += u64::from(accepted.backed_off);
             for stream in accepted.streams {
                 any = true;
@@ -184,7 +209,7 @@ impl Streams {
     ) {
         let at = self.free.pop().unwrap_or(self.connections.len());
         let raw = stream.as_fd().as_raw_fd();
-        let token = Token(self.token_base + at);
+        let token = Token(CONNECTION_BASE + at);
         if registry
             .register(&mut SourceFd(&raw), token, Interest::READABLE)
             .is_err()
@@ -239,7 +264,7 @@ impl Streams {
         let accept = self
             .acceptors
             .iter()
-            .filter_map(|acceptor| acceptor.wants_turn_in(now));
+            .filter_map(|door| door.acceptor.wants_turn_in(now));
         accept.chain(tick).min()
     }
 

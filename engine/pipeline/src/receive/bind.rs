@@ -29,14 +29,22 @@ impl Sockets {
     ///
     /// The first socket that cannot be had; the others are closed again and their files removed.
     pub fn bind(config: &ListenConfig, lanes: usize) -> Result<Self, StartError> {
-        let mut sockets = Self {
-            udp: Vec::new(),
-            unixgram: Vec::new(),
-            streams: Vec::new(),
-            infos: Vec::new(),
-            warnings: Vec::new(),
-        };
-        sockets.bind_udp(config, lanes)?;
+        Self::bind_beside(config, lanes, &[])
+    }
+
+    /// The same while other sockets of this process hold `own_ports`: those may be had on other
+    /// addresses as well.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sockets::bind`].
+    pub fn bind_beside(
+        config: &ListenConfig,
+        lanes: usize,
+        own_ports: &[u16],
+    ) -> Result<Self, StartError> {
+        let mut sockets = Self::none();
+        sockets.bind_udp(config, lanes, own_ports)?;
         for socket in &config.unixgram {
             sockets.bind_unixgram(config, socket)?;
         }
@@ -54,8 +62,14 @@ impl Sockets {
         Ok(sockets)
     }
 
-    fn bind_udp(&mut self, config: &ListenConfig, lanes: usize) -> Result<(), StartError> {
-        for group in bind_groups(config, lanes)? {
+    fn bind_udp(
+        &mut self,
+        config: &ListenConfig,
+        lanes: usize,
+        own_ports: &[u16],
+    ) -> Result<(), StartError> {
+        let groups = bind_groups(config, lanes, own_ports)?;
+        for (group, &wanted_address) in groups.into_iter().zip(&config.udp) {
             let id = self.listener(
                 "udp",
                 group.address.to_string(),
@@ -83,6 +97,7 @@ impl Sockets {
             self.udp.push(UdpListener {
                 id,
                 address: group.address,
+                wanted: wanted_address,
                 members: group.members.into_iter().map(Arc::new).collect(),
                 receive_buffer: group.receive_buffer,
             });
@@ -175,10 +190,14 @@ impl Sockets {
 
 /// All port groups. An IPv4 and an IPv6 address that ask for any free port get the same one; two of
 /// one family cannot.
-fn bind_groups(config: &ListenConfig, lanes: usize) -> Result<Vec<UdpGroup>, StartError> {
+fn bind_groups(
+    config: &ListenConfig,
+    lanes: usize,
+    own_ports: &[u16],
+) -> Result<Vec<UdpGroup>, StartError> {
     let mut attempt = 0;
     loop {
-        match bind_groups_once(config, lanes) {
+        match bind_groups_once(config, lanes, own_ports) {
             Err((free_port, StartError::BindUdp { source, .. }))
                 if free_port
                     && source.kind() == io::ErrorKind::AddrInUse
@@ -196,6 +215,7 @@ fn bind_groups(config: &ListenConfig, lanes: usize) -> Result<Vec<UdpGroup>, Sta
 fn bind_groups_once(
     config: &ListenConfig,
     lanes: usize,
+    own_ports: &[u16],
 ) -> Result<Vec<UdpGroup>, (bool, StartError)> {
     let mut groups: Vec<UdpGroup> = Vec::new();
     // Address and port of the first listener on a free port that has no partner yet.
@@ -207,7 +227,11 @@ fn bind_groups_once(
         if let Some(first) = partner {
             address.set_port(first.port());
         }
-        let group = UdpGroup::bind(address, lanes, config.receive_buffer_bytes)
+        let bind = match own_ports.contains(&address.port()) {
+            true => UdpGroup::bind_beside,
+            false => UdpGroup::bind,
+        };
+        let group = bind(address, lanes, config.receive_buffer_bytes)
             .map_err(|source| (partner.is_some(), udp_error(address, source)))?;
         if wanted.port() == 0 && single.is_none() {
             single = Some(group.address);

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use greyhound_sys::socket::kernel_drops;
 
 use super::Sockets;
-use crate::ledger::ListenerId;
+use crate::ledger::{LISTENERS_MAX, ListenerId};
 
 /// Totals for readers on any thread.
 #[derive(Debug)]
@@ -26,8 +26,9 @@ pub struct DropWatch {
     sockets: Vec<Watched>,
 }
 
+/// A socket to ask.
 #[derive(Debug)]
-struct Watched {
+pub struct Watched {
     listener: ListenerId,
     socket: Datagrams,
     /// The kernel counts in 32 bits and wraps.
@@ -59,30 +60,53 @@ impl KernelDrops {
     }
 }
 
+// === impl Watched ===
+
+impl Watched {
+    /// Every datagram socket of these.
+    pub fn all(sockets: &Sockets) -> Vec<Self> {
+        let udp = sockets.udp.iter().flat_map(|group| {
+            group.members.iter().map(|member| Self {
+                listener: group.id,
+                socket: Datagrams::Udp(Arc::clone(member)),
+                last: 0,
+            })
+        });
+        let unix = sockets.unixgram.iter().map(|listener| Self {
+            listener: listener.id,
+            socket: Datagrams::Unix(Arc::clone(&listener.socket)),
+            last: 0,
+        });
+        udp.chain(unix).collect()
+    }
+}
+
 // === impl DropWatch ===
 
 impl DropWatch {
     /// Watches every datagram socket. A stream cannot drop.
     pub fn new(sockets: &Sockets) -> Self {
         let totals = KernelDrops {
-            by_listener: sockets.infos.iter().map(|_| AtomicU64::new(0)).collect(),
+            by_listener: (0..LISTENERS_MAX).map(|_| AtomicU64::new(0)).collect(),
         };
-        let udp = sockets.udp.iter().flat_map(|group| {
-            group.members.iter().map(|member| Watched {
-                listener: group.id,
-                socket: Datagrams::Udp(Arc::clone(member)),
-                last: 0,
-            })
-        });
-        let unix = sockets.unixgram.iter().map(|listener| Watched {
-            listener: listener.id,
-            socket: Datagrams::Unix(Arc::clone(&listener.socket)),
-            last: 0,
-        });
-        Self {
+        let mut watch = Self {
             totals: Arc::new(totals),
-            sockets: udp.chain(unix).collect(),
-        }
+            sockets: Vec::new(),
+        };
+        watch.add(Watched::all(sockets));
+        watch
+    }
+
+    /// Watches these too.
+    pub fn add(&mut self, sockets: Vec<Watched>) {
+        self.sockets.extend(sockets);
+    }
+
+    /// Looks a last time and lets go of the sockets of these listeners.
+    pub fn remove(&mut self, listeners: &[ListenerId]) {
+        self.look();
+        self.sockets
+            .retain(|watched| !listeners.contains(&watched.listener));
     }
 
     /// The totals, to be read by others.

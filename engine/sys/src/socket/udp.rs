@@ -44,6 +44,33 @@ impl UdpGroup {
         first.bind(&address.into())?;
         // From here on, sockets that ask for the group as well may bind.
         first.set_reuse_port(true)?;
+        Self::complete(first, receive_buffer, members, receive_buffer_bytes)
+    }
+
+    /// The same beside another group of this process that has the port on other addresses: 0.0.0.0
+    /// beside 127.0.0.1. A stranger of the same user is not noticed then.
+    ///
+    /// # Errors
+    ///
+    /// As [`UdpGroup::bind`].
+    pub fn bind_beside(
+        address: SocketAddr,
+        members: usize,
+        receive_buffer_bytes: usize,
+    ) -> io::Result<Self> {
+        let first = open(address)?;
+        let receive_buffer = ReceiveBuffer::set(&first, receive_buffer_bytes)?;
+        first.set_reuse_port(true)?;
+        first.bind(&address.into())?;
+        Self::complete(first, receive_buffer, members, receive_buffer_bytes)
+    }
+
+    fn complete(
+        first: Socket,
+        receive_buffer: ReceiveBuffer,
+        members: usize,
+        receive_buffer_bytes: usize,
+    ) -> io::Result<Self> {
         let first = UdpSocket::from(first);
         let address = first.local_addr()?;
         let mut sockets = Vec::with_capacity(members.max(1));
@@ -107,6 +134,15 @@ mod tests {
         let group = UdpGroup::bind("127.0.0.1:0".parse().unwrap(), 2, 0).unwrap();
         let error = UdpGroup::bind(group.address, 2, 0).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn a_group_can_stand_beside_one_of_ours_on_the_same_port() {
+        let narrow = UdpGroup::bind("127.0.0.1:0".parse().unwrap(), 2, 0).unwrap();
+        let wide = SocketAddr::from(([0, 0, 0, 0], narrow.address.port()));
+        assert!(UdpGroup::bind(wide, 2, 0).is_err());
+        let wide = UdpGroup::bind_beside(wide, 2, 0).unwrap();
+        assert_eq!(wide.members.len(), 2);
     }
 
     #[test]
