@@ -221,6 +221,18 @@ impl Store {
             .map_or(&[], |index| &self.slots[index])
     }
 
+    /// What one layer holds for a key; every key of the table has a default.
+    pub fn value_in(&self, key: &str, layer: Layer) -> Option<&Value> {
+        let table = table::table();
+        let index = table.index(key)?;
+        if layer == Layer::Default {
+            return Some(table.default(index));
+        }
+        let slot = self.slots[index].iter();
+        let mut found = slot.filter(|assigned| assigned.layer == layer);
+        found.next().map(|assigned| &assigned.value)
+    }
+
     /// What counts for every row, in the order of the table.
     pub fn iter(&self) -> impl Iterator<Item = Resolved<'_>> {
         (0..self.slots.len()).map(|index| self.resolve(index))
