@@ -107,13 +107,17 @@ pub struct AttributionCounts {
     pub nanos: AtomicU64,
 }
 
+/// Wakes the reader. Called at most once per batch, and only after a question.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
 /// The lanes' end: makes a cache for each lane.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Asking {
     questions: Sender<Question>,
     book: Arc<ClientBook>,
     counts: Arc<AttributionCounts>,
     rules: Rules,
+    wake: Wake,
 }
 
 /// The reader's end.
@@ -127,8 +131,8 @@ pub struct Answering {
     pub counts: Arc<AttributionCounts>,
 }
 
-/// Both ends.
-pub fn pair(rules: Rules) -> (Asking, Answering) {
+/// Both ends; `wake` wakes whoever holds the second.
+pub fn pair(rules: Rules, wake: Wake) -> (Asking, Answering) {
     let (sender, questions) = bounded(QUESTIONS);
     let book = Arc::new(ClientBook::new());
     let counts = Arc::new(AttributionCounts::default());
@@ -137,6 +141,7 @@ pub fn pair(rules: Rules) -> (Asking, Answering) {
         book: Arc::clone(&book),
         counts: Arc::clone(&counts),
         rules,
+        wake,
     };
     let answering = Answering {
         questions,
@@ -172,6 +177,7 @@ impl Asking {
             Arc::clone(&self.book),
             Arc::clone(&self.counts),
             self.rules,
+            Arc::clone(&self.wake),
         )
     }
 
@@ -183,6 +189,14 @@ impl Asking {
     /// What lanes found.
     pub fn counts(&self) -> &Arc<AttributionCounts> {
         &self.counts
+    }
+}
+
+impl std::fmt::Debug for Asking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Asking")
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
     }
 }
 

@@ -19,11 +19,17 @@
 
 pub mod attribution;
 pub mod error;
+pub mod events;
 pub mod exchange;
+pub mod filter;
 pub mod flow;
 pub mod mirror;
+pub mod namespace;
 pub mod oracle;
+pub mod reader;
 pub mod request;
+pub mod sampling;
+pub mod stale;
 pub mod stats;
 pub mod table;
 pub mod walk;

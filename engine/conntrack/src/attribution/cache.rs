@@ -4,7 +4,7 @@
 //! Time is an argument. Cost of a datagram from the same peer as the one before: a comparison; else a hash
 //! and some comparisons, about 10 ns.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use greyhound_sys::peers::Peer;
 
 use super::book::ClientBook;
-use super::{ANSWERS, Answer, AttributionCounts, Finding, Question, Rules};
+use super::{ANSWERS, Answer, AttributionCounts, Finding, Question, Rules, Wake};
 
 /// Peers remembered.
 pub const PLACES: usize = 8192;
@@ -23,7 +23,6 @@ const WAYS: usize = 8;
 const ASK_AGAIN_NANOS: u64 = 1_000_000_000;
 
 /// One lane's memory.
-#[derive(Debug)]
 pub struct LaneCache {
     places: Box<[Place]>,
     hasher: foldhash::fast::RandomState,
@@ -32,6 +31,8 @@ pub struct LaneCache {
     answers: Receiver<Answer>,
     book: Arc<ClientBook>,
     counts: Arc<AttributionCounts>,
+    wake: Wake,
+    has_asked: bool,
     gap_nanos: u64,
     age_nanos: u64,
     refresh_nanos: u64,
@@ -77,6 +78,7 @@ impl LaneCache {
         book: Arc<ClientBook>,
         counts: Arc<AttributionCounts>,
         rules: Rules,
+        wake: Wake,
     ) -> Self {
         let (answers_to_us, answers) = bounded(ANSWERS);
         // Some seconds in nanoseconds.
@@ -89,6 +91,8 @@ impl LaneCache {
             answers,
             book,
             counts,
+            wake,
+            has_asked: false,
             gap_nanos: nanos(rules.gap),
             age_nanos: nanos(rules.age),
             refresh_nanos: nanos(rules.refresh),
@@ -132,6 +136,9 @@ impl LaneCache {
             clients.push(client);
         }
         run.end(&self.book);
+        if std::mem::take(&mut self.has_asked) {
+            (self.wake)();
+        }
         let add = |counter: &std::sync::atomic::AtomicU64, n: u64| {
             if n > 0 {
                 counter.fetch_add(n, Ordering::Relaxed);
@@ -173,6 +180,7 @@ impl LaneCache {
             return;
         }
         place.asked_nanos = now;
+        self.has_asked = true;
         let question = Question {
             peer: place.peer,
             asked_nanos: now,
@@ -203,9 +211,7 @@ impl LaneCache {
     }
 
     fn start(&self, peer: Peer) -> usize {
-        let mut hasher = self.hasher.build_hasher();
-        peer.hash(&mut hasher);
-        (hasher.finish() as usize) % PLACES
+        (self.hasher.hash_one(peer) as usize) % PLACES
     }
 
     fn find(&self, peer: Peer) -> Option<usize> {
@@ -238,6 +244,12 @@ impl LaneCache {
             ..Place::FREE
         };
         oldest
+    }
+}
+
+impl std::fmt::Debug for LaneCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LaneCache").finish_non_exhaustive()
     }
 }
 

@@ -16,7 +16,7 @@ fn peer(n: u16) -> Peer {
 }
 
 fn lane() -> (LaneCache, Answering) {
-    let (asking, answering) = pair(Rules::for_timeout(Duration::from_secs(30)));
+    let (asking, answering) = pair(Rules::for_timeout(Duration::from_secs(30)), Arc::new(|| {}));
     (asking.lane(), answering)
 }
 
