@@ -49,6 +49,10 @@ pub struct Ready {
     pub uds_stream: Vec<PathBuf>,
     /// The loopback port of `/metrics` and `/telemetry`.
     pub http: String,
+    /// The control port; empty when there is none.
+    pub control: String,
+    /// The control socket; empty when there is none.
+    pub control_socket: String,
 }
 
 /// What a daemon left behind.
@@ -79,6 +83,7 @@ impl Setup {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let ndjson = folder.path().join("out.ndjson");
+        let control_socket = folder.path().join("control.socket");
         let setup = Self {
             folder,
             settings: Map::new(),
@@ -90,6 +95,8 @@ impl Setup {
             .with("bind_host", "127.0.0.1")
             .with("dogstatsd_port", "__random__")
             .with("dogstatsd_socket", "")
+            .with("cmd_port", 0)
+            .with("greyhound.control.socket", control_socket.to_string_lossy())
             .with("greyhound.bucket_seconds", BUCKET_SECONDS)
             .with("greyhound.prometheus.listen", "127.0.0.1:0")
             .with("greyhound.ndjson.path", ndjson.to_string_lossy())
@@ -466,6 +473,11 @@ impl Ready {
                 .collect(),
             uds_stream: list("uds_stream").into_iter().map(PathBuf::from).collect(),
             http: value["http"].as_str().unwrap_or_default().to_owned(),
+            control: value["control"].as_str().unwrap_or_default().to_owned(),
+            control_socket: value["control_socket"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
         }
     }
 }

@@ -23,6 +23,7 @@ mod holder;
 pub mod hostname;
 pub mod lifecycle;
 pub mod logging;
+pub mod places;
 pub mod simulate;
 pub mod startup;
 mod summary;

@@ -1,9 +1,10 @@
 //! A run from the first socket to the last line.
 //!
 //! ```text
-//!  start:  process ▸ log ▸ host name ▸ sinks ▸ HTTP ▸ engine: sockets, lanes ▸ ready file
+//!  start:  process ▸ log ▸ host name ▸ sinks ▸ HTTP ▸ token, certificate, control port
+//!          ▸ engine: sockets, lanes ▸ ready file
 //!  wait:   SIGHUP, the settings file: reload    SIGTERM, SIGINT: stop
-//!  stop:   engine: drain sockets, queue, buckets ▸ sinks ▸ HTTP ▸ ledger line ▸ sockets close
+//!  stop:   engine: drain sockets, queue, buckets ▸ sinks ▸ HTTP ▸ control port ▸ ledger line
 //! ```
 //!
 //! Everything has to happen before `greyhound.stop_timeout_seconds` are over; a second signal leaves
@@ -27,6 +28,7 @@ use greyhound_config::settings::{Flush, LogFormat, Settings};
 use greyhound_model::time::SystemClock;
 use greyhound_pipeline::engine::handle::Handle;
 use greyhound_pipeline::engine::{Engine, Stopped};
+use greyhound_server::server::Server;
 use greyhound_sinks::fanout::{Fanout, SinkReport};
 use greyhound_sinks::http::{self, Health, HttpServer, Pages};
 use greyhound_sinks::sink::Reason;
@@ -37,6 +39,7 @@ use crate::cli::{Exit, colours_wanted};
 use crate::hostname::Hostname;
 use crate::logging::{self, Logging};
 use crate::wiring::reload::{Followers, level_filter};
+use crate::wiring::server::Served;
 use crate::wiring::sinks::{FanoutOutput, Sinks};
 use crate::{holder, startup, summary, wiring};
 
@@ -55,6 +58,14 @@ struct Running {
     engine: Engine,
     fanout: Arc<Fanout>,
     http: Option<HttpServer>,
+    control: Option<Server>,
+}
+
+/// What a start needs.
+struct Plan {
+    live: Live,
+    ready_file: Option<PathBuf>,
+    stop: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// How it ended.
@@ -76,8 +87,14 @@ pub fn run(loaded: Loaded, sources: Sources, ready_file: Option<PathBuf>) -> any
     let live = Live::new(loaded, sources);
     let settings = live.settings();
     let (events, inbox) = sync_channel(8);
-    let started =
-        signals::watch(events.clone()).and_then(|()| start(&settings, ready_file, &mut notices));
+    let stop = events.clone();
+    let plan = Plan {
+        live: live.clone(),
+        ready_file,
+        // A full channel holds a stop already, or signals that nobody will need any more.
+        stop: Arc::new(move || drop(stop.try_send(Event::Stop))),
+    };
+    let started = signals::watch(events.clone()).and_then(|()| start(plan, &mut notices));
     if !is_terminal {
         for notice in &notices {
             info!("{notice}");
@@ -151,11 +168,8 @@ fn log_report(report: &Report) {
 }
 
 /// Starts everything, sinks first, so that the first flush has somewhere to go.
-fn start(
-    settings: &Settings,
-    ready_file: Option<PathBuf>,
-    notices: &mut Vec<String>,
-) -> anyhow::Result<Running> {
+fn start(plan: Plan, notices: &mut Vec<String>) -> anyhow::Result<Running> {
+    let settings = &*plan.live.settings();
     let hostname = Hostname::find(
         settings.hostname.as_deref().unwrap_or_default(),
         &PathBuf::new(),
@@ -201,6 +215,15 @@ fn start(
         None => None,
     };
 
+    let served = Served {
+        live: plan.live.clone(),
+        hostname: hostname.name.clone(),
+        registry: Arc::clone(&registry),
+        engine: Arc::clone(&engine_view),
+        stop: plan.stop,
+    };
+    let control = startup::behind_the_lanes(|| wiring::server::start(served));
+
     let output = Box::new(FanoutOutput(Arc::clone(&fanout)));
     let engine = Engine::start(config, clock, output)?;
     let handle = engine.handle();
@@ -210,14 +233,12 @@ fn start(
         engine,
         fanout,
         http,
+        control,
     };
-    if let Some(path) = ready_file {
+    if let Some(path) = plan.ready_file {
         let view = running.view();
-        startup::write_ready_file(
-            &path,
-            &startup::ready_json(&view.listeners, view.http.as_deref()),
-        )
-        .with_context(|| format!("cannot write ready file {}", path.display()))?;
+        startup::write_ready_file(&path, &startup::ready_json(&view))
+            .with_context(|| format!("cannot write ready file {}", path.display()))?;
     }
     Ok(running)
 }
@@ -251,6 +272,16 @@ impl Running {
         summary::View {
             listeners: self.engine.handle().listeners().to_vec(),
             http: self.http.as_ref().map(|http| http.local_addr().to_string()),
+            control: self
+                .control
+                .as_ref()
+                .and_then(|control| control.local_addr())
+                .map(|address| address.to_string()),
+            control_socket: self
+                .control
+                .as_ref()
+                .and_then(|control| control.socket())
+                .map(|path| path.to_string_lossy().into_owned()),
             sinks: self
                 .fanout
                 .totals()
@@ -268,6 +299,9 @@ impl Running {
         }
         if let Some(http) = &view.http {
             info!(metrics = %format_args!("http://{http}/metrics"), "serving");
+        }
+        if let Some(control) = &view.control {
+            info!(address = %control, "control port");
         }
         info!(version = crate::cli::VERSION, sinks = %view.sinks.join(" "), "greyhound is ready");
     }
@@ -320,6 +354,9 @@ impl Running {
         let sinks = self.fanout.stop(deadline);
         if let Some(http) = self.http {
             http.stop(deadline.min(Instant::now() + LOG_PATIENCE));
+        }
+        if let Some(control) = self.control {
+            control.stop(deadline.min(Instant::now() + LOG_PATIENCE));
         }
         Ending { stopped, sinks }
     }

@@ -6,10 +6,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
-use greyhound_pipeline::engine::handle::ListenerState;
 use greyhound_pipeline::ledger::Transport;
 use greyhound_sys::{priority, rlimit};
 use serde_json::{Value, json};
+
+use crate::summary::View;
 
 /// New files are for us alone; sockets get their own mode.
 const UMASK: u32 = 0o077;
@@ -124,9 +125,9 @@ pub fn write_ready_file(path: &Path, ready: &Value) -> io::Result<()> {
 }
 
 /// The content of the ready file.
-pub fn ready_json(listeners: &[ListenerState], http: Option<&str>) -> Value {
+pub(crate) fn ready_json(view: &View) -> Value {
     let of = |transport: Transport| -> Vec<&str> {
-        listeners
+        view.listeners
             .iter()
             .filter(|listener| listener.info.transport == transport)
             .map(|listener| listener.info.address.as_str())
@@ -136,7 +137,9 @@ pub fn ready_json(listeners: &[ListenerState], http: Option<&str>) -> Value {
         "udp": of(Transport::Udp),
         "uds_datagram": of(Transport::Unixgram),
         "uds_stream": of(Transport::UnixStream),
-        "http": http,
+        "http": view.http,
+        "control": view.control,
+        "control_socket": view.control_socket,
         "pid": std::process::id(),
     })
 }
@@ -144,6 +147,7 @@ pub fn ready_json(listeners: &[ListenerState], http: Option<&str>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use greyhound_pipeline::engine::handle::ListenerState;
     use greyhound_pipeline::ledger::ListenerInfo;
 
     fn listener(transport: Transport, address: &str) -> ListenerState {
@@ -156,16 +160,21 @@ mod tests {
         ListenerState {
             info,
             receive_buffer: None,
+            open: true,
         }
     }
 
     #[test]
     fn the_ready_file_says_where_everything_listens() {
-        let listeners = [
-            listener(Transport::Udp, "127.0.0.1:1"),
-            listener(Transport::UnixStream, "/s"),
-        ];
-        let ready = ready_json(&listeners, Some("127.0.0.1:2"));
+        let ready = ready_json(&View {
+            listeners: vec![
+                listener(Transport::Udp, "127.0.0.1:1"),
+                listener(Transport::UnixStream, "/s"),
+            ],
+            http: Some("127.0.0.1:2".to_owned()),
+            control: Some("127.0.0.1:3".to_owned()),
+            ..View::default()
+        });
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("ready.json");
         write_ready_file(&path, &ready).expect("written");
@@ -174,6 +183,8 @@ mod tests {
         assert_eq!(read["uds_datagram"], json!([]));
         assert_eq!(read["uds_stream"], json!(["/s"]));
         assert_eq!(read["http"], "127.0.0.1:2");
+        assert_eq!(read["control"], "127.0.0.1:3");
+        assert_eq!(read["control_socket"], Value::Null);
         assert_eq!(read["pid"], std::process::id());
         assert_eq!(fs::read_dir(dir.path()).expect("a folder").count(), 1);
         assert!(write_ready_file(Path::new("/nonexistent/ready"), &ready).is_err());

@@ -16,6 +16,10 @@ pub(crate) struct View {
     pub(crate) listeners: Vec<ListenerState>,
     /// Where the HTTP server listens.
     pub(crate) http: Option<String>,
+    /// Where the control port listens.
+    pub(crate) control: Option<String>,
+    /// Where the control socket is.
+    pub(crate) control_socket: Option<String>,
     /// Names of the sinks.
     pub(crate) sinks: Vec<String>,
 }
@@ -45,6 +49,9 @@ pub(crate) fn text(view: &View, settings: &Settings, notices: &[String], colour:
     if let Some(http) = &view.http {
         rows.push(("metrics", format!("http://{http}/metrics")));
         rows.push(("telemetry", format!("http://{http}/telemetry")));
+    }
+    if let Some(control) = &view.control {
+        rows.push(("control", format!("https://{control}")));
     }
     let sinks = match view.sinks.as_slice() {
         [] => "nobody".to_owned(),
@@ -98,6 +105,7 @@ mod tests {
             }],
             http: Some("127.0.0.1:9125".to_owned()),
             sinks: vec!["prometheus".to_owned()],
+            ..View::default()
         };
         let settings = settings_from_json(None).expect("defaults");
         let plain = text(&view, &settings, &["no socket".to_owned()], false);

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  Settings ──▶ pipeline::config ──▶ greyhound_pipeline::config::Config
-//!           └─▶ sinks            ──▶ greyhound_sinks
+//!           ├─▶ sinks            ──▶ greyhound_sinks
+//!           └─▶ server           ──▶ greyhound_server
 //! ```
 //!
 //! The only place that knows both the operator's words and the crates' own. One file per subsystem.
@@ -10,13 +11,14 @@
 mod memory;
 pub mod pipeline;
 pub mod reload;
+pub mod server;
 pub mod sinks;
 pub mod telemetry;
 
 use std::path::Path;
 
 use anyhow::Context;
-use greyhound_config::load::{self, DefaultFile, Sources};
+use greyhound_config::load::{self, DefaultFile, Loaded, Sources};
 use greyhound_config::settings::Settings;
 use serde_json::{Map, Value};
 
@@ -30,6 +32,14 @@ const AGENT_DEFAULTS: [(&str, bool); 1] = [("dogstatsd_flush_incomplete_buckets"
 /// # Errors
 /// When it is not a mapping, or a value is not one its key takes.
 pub fn settings_from_json(config: Option<&Value>) -> anyhow::Result<Settings> {
+    Ok(loaded_from_json(config)?.settings)
+}
+
+/// The same with where each value came from.
+///
+/// # Errors
+/// As [`settings_from_json`].
+pub fn loaded_from_json(config: Option<&Value>) -> anyhow::Result<Loaded> {
     let mut merged: Map<String, Value> = AGENT_DEFAULTS
         .iter()
         .map(|&(key, value)| (key.to_owned(), value.into()))
@@ -48,7 +58,7 @@ pub fn settings_from_json(config: Option<&Value>) -> anyhow::Result<Settings> {
     if let Some(unknown) = loaded.report.unknown.first() {
         return Err(anyhow::anyhow!("{unknown}")).context("a case names a setting that is none");
     }
-    Ok(loaded.settings)
+    Ok(loaded)
 }
 
 #[cfg(test)]

@@ -7,9 +7,15 @@
 //!
 //! A handler sees a request whose size, time and sender were checked already.
 
+pub(crate) mod absent;
+pub(crate) mod debug;
+pub mod dogstatsd;
+pub(crate) mod openapi;
 pub(crate) mod process;
 pub mod request;
 pub mod response;
+pub mod secrets;
+pub mod settings;
 pub mod table;
 
 use std::fmt;

@@ -21,9 +21,9 @@ use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::listen::{Door, Listener};
 use crate::mux::Service;
-use crate::register::{Commands, Problem, RouteGroup, Severity};
+use crate::register::{Commands, Contexts, DogstatsdStats, Problem, RouteGroup, Severity};
 use crate::rest::table::Table;
-use crate::rest::{Route, process};
+use crate::rest::{Route, absent, debug, dogstatsd, openapi, process};
 use crate::telemetry::ApiTelemetry;
 use crate::tls;
 
@@ -36,7 +36,18 @@ const SOCKET_MODE: u32 = 0o660;
 const CUT_GRACE: Duration = Duration::from_millis(500);
 
 /// Makes the gRPC services inside the server's runtime.
-pub type GrpcMaker = Box<dyn FnOnce(&Handle) -> Routes + Send>;
+pub type GrpcMaker = Box<dyn FnOnce(Inside) -> Routes + Send>;
+
+/// What the services have of the server they are served by.
+#[derive(Debug)]
+pub struct Inside {
+    /// Its runtime.
+    pub handle: Handle,
+    /// Holds the deadline once the doors close.
+    pub stopping: watch::Receiver<Option<Instant>>,
+    /// Where the control port listens, once it does; without a sender it never will.
+    pub bound: watch::Receiver<Option<SocketAddr>>,
+}
 
 /// Everything the server serves.
 pub struct Parts {
@@ -46,6 +57,10 @@ pub struct Parts {
     pub routes: Vec<Arc<dyn RouteGroup>>,
     /// For `/telemetry`; the server adds its own counters.
     pub registry: Arc<Registry>,
+    /// None = statistics are off.
+    pub stats: Option<Arc<dyn DogstatsdStats>>,
+    /// None = contexts cannot be asked for.
+    pub contexts: Option<Arc<dyn Contexts>>,
     /// None = REST only.
     pub grpc: Option<GrpcMaker>,
 }
@@ -106,14 +121,19 @@ impl Server {
             credentials: None,
         };
         server.credentials = server.credentials(config);
-        let routes = all_routes(&parts);
-        let table = Table::new(routes).map_err(StartError::Routes)?;
+        let table = Table::new(all_routes(config, &parts)).map_err(StartError::Routes)?;
         let handle = server.runtime.handle().clone();
-        let _inside = handle.enter();
+        let _entered = handle.enter();
+        let (bound, at) = watch::channel(None);
+        let inside = Inside {
+            handle: handle.clone(),
+            stopping: stopping.clone(),
+            bound: at,
+        };
         let service = Arc::new(Service {
             name: "CMD",
             table,
-            grpc: parts.grpc.map(|make| make(&handle).prepare()),
+            grpc: parts.grpc.map(|make| make(inside).prepare()),
             authority: Authority::new(&config.limits),
             credentials: server.credentials.clone(),
             trusted: [0, config.files.own_uid].into(),
@@ -122,6 +142,7 @@ impl Server {
             blocking: Service::blocking(),
         });
         server.open_tcp(config, &service, &stopping);
+        bound.send_replace(server.local_addr);
         server.open_socket(config, &service, &stopping);
         Ok(server)
     }
@@ -138,14 +159,22 @@ impl Server {
 
     /// What stays shut, and what opens it.
     pub fn problems(&self) -> Vec<Problem> {
-        let mut problems = lock(&self.problems).clone();
-        let fault = self.credentials.as_ref().and_then(|held| held.fault());
-        problems.extend(fault.map(|what| Problem {
-            severity: Severity::Critical,
-            what: format!("the control port lets nobody in: {what}"),
-            cure: "chmod 600".to_owned(),
-        }));
-        problems
+        (self.reporter())()
+    }
+
+    /// Gives the same answer for as long as somebody asks: for the status page.
+    pub fn reporter(&self) -> Box<dyn Fn() -> Vec<Problem> + Send + Sync> {
+        let (known, credentials) = (Arc::clone(&self.problems), self.credentials.clone());
+        Box::new(move || {
+            let mut problems = lock(&known).clone();
+            let fault = credentials.as_ref().and_then(|held| held.fault());
+            problems.extend(fault.map(|what| Problem {
+                severity: Severity::Critical,
+                what: format!("the control port lets nobody in: {what}"),
+                cure: "chmod 600".to_owned(),
+            }));
+            problems
+        })
     }
 
     /// Stops accepting, lets answers under way finish, cuts the rest at `deadline`. Blocks until then, and a
@@ -280,10 +309,21 @@ fn lock(problems: &Mutex<Vec<Problem>>) -> std::sync::MutexGuard<'_, Vec<Problem
     problems.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn all_routes(parts: &Parts) -> Vec<Route> {
+fn all_routes(config: &Config, parts: &Parts) -> Vec<Route> {
     let mut routes = process::routes(&parts.commands);
     routes.push(process::telemetry(&parts.registry));
+    routes.extend(dogstatsd::routes(
+        parts.stats.clone(),
+        parts.contexts.clone(),
+    ));
+    routes.extend(absent::routes());
+    if config.debug {
+        routes.extend(debug::routes(&parts.registry, &parts.commands));
+    }
     routes.extend(parts.routes.iter().flat_map(|group| group.routes()));
+    let version = parts.commands.version();
+    let version = format!("{}.{}.{}", version.major, version.minor, version.patch);
+    routes.push(openapi::route(&routes, &version));
     routes
 }
 

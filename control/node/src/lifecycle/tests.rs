@@ -3,15 +3,16 @@
 use super::*;
 use crate::client::Client;
 use crate::client::destination::Destination;
-use crate::wiring::settings_from_json;
+use crate::wiring::loaded_from_json;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn settings(more: Value) -> Settings {
+fn loaded(more: Value) -> Loaded {
     let mut config = json!({
+        "greyhound.control.enabled": false,
         "hostname": "here",
         "dogstatsd_port": "__random__",
         "dogstatsd_socket": "",
@@ -20,11 +21,19 @@ fn settings(more: Value) -> Settings {
     });
     let (keys, more) = (config.as_object_mut().expect("a mapping"), more);
     keys.extend(more.as_object().expect("a mapping").clone());
-    settings_from_json(Some(&config)).expect("settings")
+    loaded_from_json(Some(&config)).expect("settings")
 }
 
-fn started(settings: &Settings, ready_file: Option<PathBuf>) -> Running {
-    start(settings, ready_file, &mut Vec::new()).expect("a start")
+fn plan(loaded: Loaded, ready_file: Option<PathBuf>) -> Plan {
+    Plan {
+        live: Live::new(loaded, Sources::default()),
+        ready_file,
+        stop: Arc::new(|| {}),
+    }
+}
+
+fn started(loaded: Loaded, ready_file: Option<PathBuf>) -> Running {
+    start(plan(loaded, ready_file), &mut Vec::new()).expect("a start")
 }
 
 fn get(address: &str, path: &str) -> String {
@@ -43,7 +52,7 @@ fn get(address: &str, path: &str) -> String {
 fn what_was_sent_is_in_the_ledger_at_the_end() {
     let dir = tempfile::tempdir().expect("a folder");
     let ready_file = dir.path().join("ready.json");
-    let running = started(&settings(json!({})), Some(ready_file.clone()));
+    let running = started(loaded(json!({})), Some(ready_file.clone()));
     let ready: Value =
         serde_json::from_slice(&std::fs::read(&ready_file).expect("a file")).expect("json");
     let udp = ready["udp"][0].as_str().expect("an address");
@@ -78,7 +87,7 @@ fn what_was_sent_is_in_the_ledger_at_the_end() {
 
 #[test]
 fn a_second_signal_shortens_the_stop_and_does_not_cut_what_is_done() {
-    let running = started(&settings(json!({})), None);
+    let running = started(loaded(json!({})), None);
     let (events, inbox) = sync_channel(8);
     events.send(Event::Stop).expect("room");
     events.send(Event::Reload).expect("room");
@@ -98,8 +107,8 @@ fn a_second_signal_shortens_the_stop_and_does_not_cut_what_is_done() {
 fn a_taken_http_port_is_told_with_its_holder() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = taken.local_addr().expect("bound").to_string();
-    let settings = settings(json!({ "greyhound": { "prometheus": { "listen": address } } }));
-    let error = start(&settings, None, &mut Vec::new())
+    let loaded = loaded(json!({ "greyhound": { "prometheus": { "listen": address } } }));
+    let error = start(plan(loaded, None), &mut Vec::new())
         .err()
         .expect("it is taken");
     let text = format!("{error:#}");
@@ -115,8 +124,8 @@ fn a_taken_http_port_is_told_with_its_holder() {
 #[test]
 fn without_listeners_there_is_a_notice_and_nothing_else() {
     let mut notices = Vec::new();
-    let settings = settings(json!({ "use_dogstatsd": false }));
-    let running = start(&settings, None, &mut notices).expect("a start");
+    let loaded = loaded(json!({ "use_dogstatsd": false }));
+    let running = start(plan(loaded, None), &mut notices).expect("a start");
     assert!(
         notices
             .iter()

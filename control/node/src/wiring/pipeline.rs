@@ -187,6 +187,7 @@ fn rules(settings: &Settings) -> RulesConfig {
         filter_match_prefix: rules.filter_match_prefix,
         tag_filter: rules.tag_filter.iter().map(tag_filter).collect(),
         tags: bytes(&rules.tags),
+        client_tag: None,
         histogram: HistogramConfig {
             aggregates: rules.histogram.aggregates.clone(),
             percentiles: rules
