@@ -4,6 +4,7 @@
 //! a setting up by its name after this.
 
 pub mod control;
+pub mod remote_agent;
 mod read;
 
 use std::path::PathBuf;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub outputs: Outputs,
     /// The control port.
     pub control: control::Control,
+    /// Other agents of this host.
+    pub remote_agents: remote_agent::RemoteAgents,
     /// `greyhound.config.watch`: look after the settings file and reload it when it changed.
     pub watch_file: bool,
     /// What `ENC[handle]` values are looked up with.

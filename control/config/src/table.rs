@@ -11,6 +11,7 @@ mod control;
 mod dogstatsd;
 mod greyhound;
 mod origin;
+mod remote_agent;
 mod secrets;
 mod telemetry;
 
@@ -114,6 +115,10 @@ pub fn sections() -> &'static [Section] {
         Section {
             title: "Control port",
             rows: control::ROWS,
+        },
+        Section {
+            title: "Remote agents",
+            rows: remote_agent::ROWS,
         },
         Section {
             title: "Lanes and time",

@@ -35,6 +35,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 use crate::configstream::ConfigStream;
 use crate::register::Commands;
 use crate::registry::AgentRegistry;
+use crate::remote_agent::providers::Providers;
 
 /// How often sessions are looked at.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -52,8 +53,10 @@ pub struct GrpcParts {
     pub registry: Arc<AgentRegistry>,
     /// Subscribers of settings.
     pub streams: Arc<ConfigStream>,
-    /// Turns true when the port closes: streams end, with OK.
-    pub stopping: watch::Receiver<bool>,
+    /// Our own answers, where we are the remote agent of somebody.
+    pub providers: Option<Providers>,
+    /// Holds the deadline when the port closes: streams end at once, with OK.
+    pub stopping: watch::Receiver<Option<Instant>>,
 }
 
 /// All services, behind one router.
@@ -62,15 +65,19 @@ pub fn services(parts: &GrpcParts) -> Routes {
         .max_decoding_message_size(MESSAGE_BYTES_MAX);
     let remote = RemoteAgentServer::new(remote_agent::RemoteAgents::new(parts.clone()))
         .max_decoding_message_size(MESSAGE_BYTES_MAX);
-    Routes::new(AgentServer::new(agent::Agent::new(Arc::clone(
+    let routes = Routes::new(AgentServer::new(agent::Agent::new(Arc::clone(
         &parts.commands,
     ))))
     .add_service(config_stream::WithStream::new(secure, parts.clone()))
     .add_service(remote)
     .add_service(health())
     .add_service(reflection().build_v1().expect(DESCRIPTORS_ARE_OURS))
-    .add_service(reflection().build_v1alpha().expect(DESCRIPTORS_ARE_OURS))
-    .prepare()
+    .add_service(reflection().build_v1alpha().expect(DESCRIPTORS_ARE_OURS));
+    let routes = match &parts.providers {
+        Some(providers) => providers.clone().add_to(routes),
+        None => routes,
+    };
+    routes.prepare()
 }
 
 const DESCRIPTORS_ARE_OURS: &str = "the build wrote the descriptors, and a test reads them";
@@ -90,7 +97,7 @@ impl GrpcParts {
                     }
                 }
                 // An error says that the sender is gone: the port is as good as closed.
-                _ = self.stopping.wait_for(|stopping| *stopping) => {
+                _ = self.stopping.wait_for(Option::is_some) => {
                     self.streams.stop();
                     return;
                 }
@@ -123,4 +130,4 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -21,6 +21,7 @@ pub mod listen;
 mod mux;
 pub mod register;
 pub mod registry;
+pub mod remote_agent;
 pub mod rest;
 pub mod server;
 mod shown;

@@ -14,6 +14,7 @@
 pub mod callback;
 pub mod channel;
 pub mod exposition;
+pub mod pinned;
 pub mod session;
 pub mod telemetry;
 

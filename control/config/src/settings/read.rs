@@ -2,6 +2,7 @@
 //! mistake of this file, found by the test that reads the defaults.
 
 mod control;
+mod remote_agent;
 
 use std::time::Duration;
 
@@ -77,6 +78,7 @@ impl<'s> Reader<'s> {
             },
             outputs: self.outputs(),
             control: self.control(),
+            remote_agents: self.remote_agents(),
             watch_file: self.bool("greyhound.config.watch"),
             secrets: self.secrets(),
         }

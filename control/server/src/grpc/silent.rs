@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{self, Duration};
 
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, interval_at};
@@ -24,19 +24,19 @@ pub(super) struct Silent<T> {
 
 impl<T> Silent<T> {
     /// Says nothing at all.
-    pub(super) fn new(mut stopping: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(mut stopping: watch::Receiver<Option<time::Instant>>) -> Self {
         Self {
             first: None,
             keep_alive: None,
             stopping: Box::pin(async move {
                 // An error says that the sender is gone: the port is as good as closed.
-                stopping.wait_for(|stopping| *stopping).await.ok();
+                stopping.wait_for(Option::is_some).await.ok();
             }),
         }
     }
 
     /// Says `first`, then nothing.
-    pub(super) fn after(first: T, stopping: watch::Receiver<bool>) -> Self {
+    pub(super) fn after(first: T, stopping: watch::Receiver<Option<time::Instant>>) -> Self {
         Self {
             first: Some(first),
             ..Self::new(stopping)
@@ -44,7 +44,7 @@ impl<T> Silent<T> {
     }
 
     /// Shows every [`KEEP_ALIVE`] that it lives.
-    pub(super) fn with_keep_alive(stopping: watch::Receiver<bool>) -> Self {
+    pub(super) fn with_keep_alive(stopping: watch::Receiver<Option<time::Instant>>) -> Self {
         Self {
             keep_alive: Some(interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE)),
             ..Self::new(stopping)
@@ -84,7 +84,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_lives_until_the_port_closes() {
-        let (stop, stopping) = watch::channel(false);
+        let (stop, stopping) = watch::channel(None);
         let mut stream = Silent::<u32>::with_keep_alive(stopping.clone());
         let begun = Instant::now();
         assert!(matches!(stream.next().await, Some(Ok(0))));
@@ -92,7 +92,8 @@ mod tests {
 
         let mut stream = Silent::after(7u32, stopping);
         assert!(matches!(stream.next().await, Some(Ok(7))));
-        stop.send(true).expect("somebody listens");
+        stop.send(Some(time::Instant::now()))
+            .expect("somebody listens");
         assert!(stream.next().await.is_none());
     }
 }

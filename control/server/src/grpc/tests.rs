@@ -39,7 +39,7 @@ impl Commands for Process {
     }
 }
 
-struct Nowhere;
+pub(crate) struct Nowhere;
 
 impl Connector for Nowhere {
     fn connect(&self, _: Address) -> Connecting {
@@ -52,49 +52,68 @@ impl Connector for Nowhere {
 }
 
 /// The services and a client of them.
-struct Fixture {
-    parts: GrpcParts,
-    stop: watch::Sender<bool>,
+pub(crate) struct Fixture {
+    pub(crate) parts: GrpcParts,
+    pub(crate) routes: Routes,
+    stop: watch::Sender<Option<Instant>>,
     channel: Channel,
+}
+
+/// Settings with two tags.
+pub(crate) fn live() -> Live {
+    let sources = Sources {
+        default_file: DefaultFile::None,
+        flags: vec![Flag {
+            key: "tags".to_owned(),
+            text: "a:1 b".to_owned(),
+            name: "--set".to_owned(),
+        }],
+        ..Sources::default()
+    };
+    Live::new(load::load(&sources).expect("settings"), sources)
+}
+
+/// A connection to services.
+pub(crate) fn pipe(routes: Routes) -> tokio::io::DuplexStream {
+    let (near, far) = tokio::io::duplex(1 << 16);
+    let service = TowerToHyperService::new(routes);
+    tokio::spawn(async move {
+        hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .serve_connection(TokioIo::new(far), service)
+            .await
+            .ok();
+    });
+    near
 }
 
 impl Fixture {
     fn new(config: Config) -> Self {
-        let sources = Sources {
-            default_file: DefaultFile::None,
-            flags: vec![Flag {
-                key: "tags".to_owned(),
-                text: "a:1 b".to_owned(),
-                name: "--set".to_owned(),
-            }],
-            ..Sources::default()
-        };
-        let live = Live::new(load::load(&sources).expect("settings"), sources);
-        let (stop, stopping) = watch::channel(false);
+        Self::with_connector(config, Arc::new(Nowhere))
+    }
+
+    pub(crate) fn with_connector(config: Config, connector: Arc<dyn Connector>) -> Self {
+        let live = live();
+        let (stop, stopping) = watch::channel(None);
         let parts = GrpcParts {
             streams: Arc::new(ConfigStream::new(live.feed(), "datadog.yaml")),
             live,
             commands: Arc::new(Process),
-            registry: Arc::new(AgentRegistry::new(config, Arc::new(Nowhere))),
+            registry: Arc::new(AgentRegistry::new(config, connector)),
+            providers: None,
             stopping,
         };
         tokio::spawn(parts.clone().run());
         let routes = services(&parts);
+        let served = routes.clone();
         let channel = Endpoint::from_static("http://localhost").connect_with_connector_lazy(
             tower::service_fn(move |_| {
-                let (near, far) = tokio::io::duplex(1 << 16);
-                let service = TowerToHyperService::new(routes.clone());
-                tokio::spawn(async move {
-                    hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-                        .serve_connection(TokioIo::new(far), service)
-                        .await
-                        .ok();
-                });
+                let near = pipe(served.clone());
                 async move { Ok::<_, io::Error>(TokioIo::new(near)) }
             }),
         );
         Self {
             parts,
+            routes,
             stop,
             channel,
         }
@@ -190,7 +209,10 @@ async fn what_is_not_here_is_honestly_empty() {
     assert_eq!(refused(answer).0, Code::InvalidArgument);
 
     // All of them end with the port.
-    fixture.stop.send(true).expect("somebody listens");
+    fixture
+        .stop
+        .send(Some(Instant::now()))
+        .expect("somebody listens");
     assert!(matches!(tags.get_mut().message().await, Ok(None)));
     assert!(matches!(checks.get_mut().message().await, Ok(None)));
     assert!(matches!(workloads.get_mut().message().await, Ok(None)));
@@ -336,7 +358,10 @@ async fn a_stream_carries_a_snapshot_and_updates_and_ends_with_the_port() {
     assert_eq!(update.sequence_id, snapshot.sequence_id + 1);
     assert_eq!(update.setting.expect("a setting").source, "agent-runtime");
 
-    fixture.stop.send(true).expect("somebody listens");
+    fixture
+        .stop
+        .send(Some(Instant::now()))
+        .expect("somebody listens");
     assert!(matches!(stream.message().await, Ok(None)));
 }
 

@@ -82,7 +82,9 @@ impl Address {
         // No user, no empty port, no port that is none.
         let bare = authority.as_str();
         let is_whole = match authority.port() {
-            Some(port) => bare.strip_suffix(port.as_str()).and_then(|rest| rest.strip_suffix(':')),
+            Some(port) => bare
+                .strip_suffix(port.as_str())
+                .and_then(|rest| rest.strip_suffix(':')),
             None => Some(bare),
         };
         if host.is_empty() || is_whole != Some(authority.host()) {
