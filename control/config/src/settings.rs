@@ -3,6 +3,7 @@
 //! The binary translates these structs to the configurations of the engine's crates; nobody looks
 //! a setting up by its name after this.
 
+pub mod conntrack;
 pub mod control;
 pub mod remote_agent;
 mod read;
@@ -33,6 +34,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Where flushes go.
     pub outputs: Outputs,
+    /// The kernel's connection table.
+    pub conntrack: conntrack::Conntrack,
     /// The control port.
     pub control: control::Control,
     /// Other agents of this host.

@@ -7,6 +7,7 @@
 
 mod aggregator;
 mod api;
+mod conntrack;
 mod control;
 mod dogstatsd;
 mod greyhound;
@@ -119,6 +120,10 @@ pub fn sections() -> &'static [Section] {
         Section {
             title: "Remote agents",
             rows: remote_agent::ROWS,
+        },
+        Section {
+            title: "Connection tracking",
+            rows: conntrack::ROWS,
         },
         Section {
             title: "Lanes and time",

@@ -1,6 +1,7 @@
 //! Fills [`Settings`] from a store. Types are guaranteed by the table, so a wrong one here is a
 //! mistake of this file, found by the test that reads the defaults.
 
+mod conntrack;
 mod control;
 mod remote_agent;
 
@@ -77,6 +78,7 @@ impl<'s> Reader<'s> {
                 memory_bytes: self.size("greyhound.limits.memory"),
             },
             outputs: self.outputs(),
+            conntrack: self.conntrack(),
             control: self.control(),
             remote_agents: self.remote_agents(),
             watch_file: self.bool("greyhound.config.watch"),
@@ -323,6 +325,13 @@ impl<'s> Reader<'s> {
         match self.value(key) {
             Value::Int(number) => T::try_from(*number)
                 .unwrap_or_else(|_| panic!("the table lets `{key}` out of the range of its field")),
+            other => mistyped(key, other),
+        }
+    }
+
+    fn number(&self, key: &str) -> f64 {
+        match self.value(key) {
+            Value::Float(number) => *number,
             other => mistyped(key, other),
         }
     }
