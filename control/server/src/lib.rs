@@ -13,6 +13,7 @@
 
 mod artifact;
 pub mod auth;
+pub mod client;
 pub mod config;
 pub mod configstream;
 mod credentials;
