@@ -91,6 +91,8 @@ macro_rules! suite {
             "3..150",
             "--name-len",
             "1..200",
+            "--new-tags",
+            "11",
         ]
     };
 }

@@ -75,8 +75,9 @@ impl Corpus {
     /// The lines a recipe describes.
     pub fn of(recipe: &Recipe) -> Self {
         let mut random = Random::new(recipe.seed);
+        let mut pool = Vec::new();
         let lines = (0..recipe.contexts)
-            .map(|number| line::line(recipe, number, &mut random))
+            .map(|number| line::line(recipe, number, &mut random, &mut pool))
             .collect();
         Self { lines }
     }

@@ -118,6 +118,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "SPAN", help_heading = "Corpus")]
     tag_len: Option<Span>,
 
+    /// Of a hundred tags so many are new; the others were in a context before
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100), help_heading = "Corpus")]
+    new_tags: Option<u8>,
+
     /// Whether some contexts come more often than others
     #[arg(long, value_enum, default_value_t = PopularityArg::Uniform, help_heading = "Corpus")]
     popularity: PopularityArg,
@@ -204,6 +208,7 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
             tags: args.tags,
             name_len: args.name_len,
             tag_len: args.tag_len,
+            new_tags_percent: args.new_tags,
         },
         popularity: match args.popularity {
             PopularityArg::Uniform => Popularity::Uniform,

@@ -8,12 +8,17 @@ use super::{Kind, Random, Recipe, Shape, Span};
 /// What the first tag, which tells contexts apart, needs.
 const NUMBER_TAG_LEN: usize = "pod:0000000".len();
 
-/// The line of context `number`.
-pub(super) fn line(recipe: &Recipe, number: usize, random: &mut Random) -> String {
+/// The line of context `number`. `pool` holds the tags of lines before.
+pub(super) fn line(
+    recipe: &Recipe,
+    number: usize,
+    random: &mut Random,
+    pool: &mut Vec<String>,
+) -> String {
     let (kind, sampled) = recipe.kinds.at(random.below(recipe.kinds.total()));
     let value = value(kind, random);
     let tags = if recipe.tags.is_some() || recipe.tag_len.is_some() {
-        own_tags(recipe, number, random)
+        own_tags(recipe, number, random, pool)
     } else {
         preset_tags(recipe.shape, number, random)
     };
@@ -81,7 +86,12 @@ fn preset_tags(shape: Shape, number: usize, random: &mut Random) -> Vec<String> 
 
 /// Tags of asked number and length; what is not asked is as in the preset. The first tells contexts
 /// apart if it is long enough for that.
-fn own_tags(recipe: &Recipe, number: usize, random: &mut Random) -> Vec<String> {
+fn own_tags(
+    recipe: &Recipe,
+    number: usize,
+    random: &mut Random,
+    pool: &mut Vec<String>,
+) -> Vec<String> {
     let (count, len) = match recipe.shape {
         Shape::Lean => ((2, 2), (10, 16)),
         Shape::Standard => ((4, 6), (5, 14)),
@@ -91,7 +101,11 @@ fn own_tags(recipe: &Recipe, number: usize, random: &mut Random) -> Vec<String> 
     let count = draw(recipe.tags.unwrap_or(span(count)), random);
     (0..count)
         .map(|n| {
-            let len = draw(recipe.tag_len.unwrap_or(span(len)), random);
+            let len = recipe.tag_len.unwrap_or(span(len));
+            if let Some(percent) = recipe.new_tags_percent {
+                return pooled_tag(percent, len, random, pool);
+            }
+            let len = draw(len, random);
             let tag = match n {
                 0 if recipe.tag_len.is_none_or(|len| len.min >= NUMBER_TAG_LEN) => {
                     format!("pod:{number:07}")
@@ -103,9 +117,21 @@ fn own_tags(recipe: &Recipe, number: usize, random: &mut Random) -> Vec<String> 
         .collect()
 }
 
+/// A new tag, or one of those before.
+fn pooled_tag(new_percent: u8, len: Span, random: &mut Random, pool: &mut Vec<String>) -> String {
+    if !pool.is_empty() && random.below(100) >= usize::from(new_percent) {
+        return pool[random.below(pool.len())].clone();
+    }
+    let tag = padded(format!("t{}:", pool.len()), draw(len, random), b'x');
+    pool.push(tag.clone());
+    tag
+}
+
 /// Whether the name has to tell contexts apart because no tag does.
 fn tell_apart(recipe: &Recipe, tags: &[String]) -> bool {
-    tags.is_empty() || recipe.tag_len.is_some_and(|len| len.min < NUMBER_TAG_LEN)
+    tags.is_empty()
+        || recipe.new_tags_percent.is_some()
+        || recipe.tag_len.is_some_and(|len| len.min < NUMBER_TAG_LEN)
 }
 
 fn own_name(len: Span, number: usize, tell_apart: bool, random: &mut Random) -> String {

@@ -19,6 +19,9 @@ pub struct Recipe {
     pub name_len: Option<Span>,
     /// Bytes of a tag.
     pub tag_len: Option<Span>,
+    /// Of a hundred tags so many are new, the others were on a line before. Without it only the first
+    /// tag of a line is its own.
+    pub new_tags_percent: Option<u8>,
 }
 
 /// Which lines.
@@ -99,6 +102,7 @@ impl Recipe {
             tags: None,
             name_len: None,
             tag_len: None,
+            new_tags_percent: None,
         }
     }
 }

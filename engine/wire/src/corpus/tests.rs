@@ -141,3 +141,23 @@ fn what_is_no_mix_or_span_is_refused() {
         assert!(text.parse::<Span>().is_err(), "{text}");
     }
 }
+
+#[test]
+fn of_a_hundred_tags_the_asked_ones_are_new() {
+    let mut recipe = Recipe::new(Shape::Long, 2000, 7);
+    recipe.tags = Some("2..50".parse().unwrap());
+    recipe.tag_len = Some("3..150".parse().unwrap());
+    recipe.name_len = Some("1..200".parse().unwrap());
+    recipe.new_tags_percent = Some(11);
+    let corpus = Corpus::of(&recipe);
+    let tags: Vec<&str> = corpus
+        .lines
+        .iter()
+        .flat_map(|line| line.split_once("|#").unwrap().1.split(','))
+        .collect();
+    let distinct: std::collections::HashSet<_> = tags.iter().collect();
+    let percent = distinct.len() * 100 / tags.len();
+    assert!((10..=12).contains(&percent), "{percent}");
+    let lines: std::collections::HashSet<_> = corpus.lines.iter().collect();
+    assert_eq!(lines.len(), 2000);
+}
