@@ -195,7 +195,10 @@ impl Scrubber {
         let is_word = !word.is_empty() && word.bytes().all(lines::is_key_byte);
         let is_quoted = word.len() < key.trim_end().len();
         let value = rest.trim();
-        let opens = matches!(value.as_bytes().first(), None | Some(b'|' | b'>' | b'[' | b'{' | b'&'));
+        let opens = matches!(
+            value.as_bytes().first(),
+            None | Some(b'|' | b'>' | b'[' | b'{' | b'&')
+        );
         // A quoted key is JSON: its value ends where its line does, unless a list or a tree opens.
         let goes_on = rest.starts_with([' ', '\t', '\r']) || rest.is_empty();
         let is_block = if is_quoted || keys::is_api_key(word) {
@@ -204,7 +207,8 @@ impl Scrubber {
             self.is_secret_key(word)
         };
         let is_secret = self.is_secret_key(word) || keys::is_api_key(word);
-        (is_word && goes_on && is_secret && is_block && !lines::is_reference(value)).then_some(key_at)
+        (is_word && goes_on && is_secret && is_block && !lines::is_reference(value))
+            .then_some(key_at)
     }
 }
 

@@ -83,9 +83,7 @@ pub(super) fn scrub(value: &mut Value, is_secret: &dyn Fn(&str) -> bool) {
         Value::Array(items) => items.iter_mut().for_each(|item| scrub(item, is_secret)),
         Value::Object(entries) => {
             for (key, value) in entries.iter_mut() {
-                let is_endpoints = key
-                    .to_ascii_lowercase()
-                    .ends_with("additional_endpoints");
+                let is_endpoints = key.to_ascii_lowercase().ends_with("additional_endpoints");
                 if is_api_key(key) || (is_endpoints && value.is_object()) {
                     mask_leaves(value);
                 } else if is_secret(key) {
@@ -150,15 +148,36 @@ mod tests {
     #[test]
     fn names_tell_secrets_from_their_neighbours() {
         for key in [
-            "password", "bypass", "db_pwd", "auth_token", "Authorization", "authKey", "privKey",
-            "client_secret", "vault_secret_id", "aws_access_key", "tls_private_key", "X-Vault-Token",
-            "x-api-key", "session_token", "cookie", "community", "my_jwt", "consumer_key",
+            "password",
+            "bypass",
+            "db_pwd",
+            "auth_token",
+            "Authorization",
+            "authKey",
+            "privKey",
+            "client_secret",
+            "vault_secret_id",
+            "aws_access_key",
+            "tls_private_key",
+            "X-Vault-Token",
+            "x-api-key",
+            "session_token",
+            "cookie",
+            "community",
+            "my_jwt",
+            "consumer_key",
         ] {
             assert!(is_secret(key), "{key}");
         }
         for key in [
-            "auth_token_file_path", "secret_backend_command", "tokenizer", "communities", "key",
-            "dogstatsd_port", "token_count", "cookies_seen",
+            "auth_token_file_path",
+            "secret_backend_command",
+            "tokenizer",
+            "communities",
+            "key",
+            "dogstatsd_port",
+            "token_count",
+            "cookies_seen",
         ] {
             assert!(!is_secret(key), "{key}");
         }

@@ -85,7 +85,9 @@ pub(super) fn scrub<'l>(line: &'l str, is_secret: &dyn Fn(&str) -> bool) -> Cow<
         if !pattern.hint.is_empty() && !line.contains(pattern.hint) {
             continue;
         }
-        let replaced = pattern.regex.replace_all(&line, |found: &Captures<'_>| (pattern.replace)(found));
+        let replaced = pattern
+            .regex
+            .replace_all(&line, |found: &Captures<'_>| (pattern.replace)(found));
         if let Cow::Owned(replaced) = replaced {
             line = replaced.into();
         }
@@ -171,7 +173,10 @@ fn masked(key: &Key<'_>, value: &str, is_api_key: bool) -> Option<(usize, String
         let text = &value[opening.len()..];
         let length = closing(text, opening).unwrap_or(text.len());
         let content = &text[..length];
-        if content.is_empty() || is_reference(content) || (is_api_key && (content.starts_with('*') || is_hex_key(content))) {
+        if content.is_empty()
+            || is_reference(content)
+            || (is_api_key && (content.starts_with('*') || is_hex_key(content)))
+        {
             return None;
         }
         return Some((opening.len() + length, format!("{opening}{MASK}")));
@@ -182,10 +187,16 @@ fn masked(key: &Key<'_>, value: &str, is_api_key: bool) -> Option<(usize, String
         &[' ', '\t', ',', '}', ']', '\r']
     };
     let opens = !is_plain && value.starts_with(['{', '[']);
-    let length = if opens { value.len() } else { value.find(ends).unwrap_or(value.len()) };
+    let length = if opens {
+        value.len()
+    } else {
+        value.find(ends).unwrap_or(value.len())
+    };
     // What `&` separates is the next parameter only where values are those of a query.
     let length = match value[..].as_bytes().get(length) {
-        Some(b'&') if !is_api_key => value.find([' ', '\t', '"', '\'', '\r']).unwrap_or(value.len()),
+        Some(b'&') if !is_api_key => value
+            .find([' ', '\t', '"', '\'', '\r'])
+            .unwrap_or(value.len()),
         _ => length,
     };
     let content = &value[..length];
@@ -198,7 +209,11 @@ fn masked(key: &Key<'_>, value: &str, is_api_key: bool) -> Option<(usize, String
         (true, _) => tail::of_api_key(content),
         (false, _) => MASK.to_owned(),
     };
-    let shown = if key.is_assigned || is_plain { shown } else { format!("\"{shown}\"") };
+    let shown = if key.is_assigned || is_plain {
+        shown
+    } else {
+        format!("\"{shown}\"")
+    };
     Some((length, shown))
 }
 
@@ -227,7 +242,10 @@ fn next_key(line: &str, start: usize) -> Option<Key<'_>> {
     let bytes = line.as_bytes();
     let mut at = start;
     while at < bytes.len() {
-        let sign = at + bytes[at..].iter().position(|byte| matches!(byte, b':' | b'='))?;
+        let sign = at
+            + bytes[at..]
+                .iter()
+                .position(|byte| matches!(byte, b':' | b'='))?;
         at = sign + 1;
         let before = line[start..sign].trim_end_matches([' ', '\t']);
         let unquoted = before

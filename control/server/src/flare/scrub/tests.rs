@@ -18,12 +18,18 @@ fn text(line: &str) -> String {
 fn the_rules_of_the_agent_give_its_results() {
     let bearer = hex64();
     let rows: Vec<(String, String)> = [
-        (format!("api_key: {KEY}"), "api_key: \"****************************8899\"".to_owned()),
+        (
+            format!("api_key: {KEY}"),
+            "api_key: \"****************************8899\"".to_owned(),
+        ),
         (
             format!("?api_key={KEY}&x=1"),
             "?api_key=****************************8899&x=1".to_owned(),
         ),
-        ("apikey=abcde12".to_owned(), "apikey=****************************de12".to_owned()),
+        (
+            "apikey=abcde12".to_owned(),
+            "apikey=****************************de12".to_owned(),
+        ),
         (
             "app_key=abcde12".to_owned(),
             "app_key=************************************de12".to_owned(),
@@ -36,36 +42,99 @@ fn the_rules_of_the_agent_give_its_results() {
             format!("k ddapp_{}", "A1b2".repeat(8) + "Zz"),
             format!("k {}b2Zz", "*".repeat(36)),
         ),
-        (format!("Authorization: Bearer {bearer}"), "Authorization: \"********\"".to_owned()),
+        (
+            format!("Authorization: Bearer {bearer}"),
+            "Authorization: \"********\"".to_owned(),
+        ),
         (
             format!("curl -H \"x: Bearer {bearer}\""),
             format!("curl -H \"x: Bearer {}78899\"", "*".repeat(59)),
         ),
-        ("got Bearer short-token".to_owned(), "got Bearer ********".to_owned()),
-        ("x-api-key: abc def".to_owned(), "x-api-key: \"********\"".to_owned()),
-        ("X-Vault-Token: abc".to_owned(), "X-Vault-Token: \"********\"".to_owned()),
-        ("dd-api-key: 12".to_owned(), "dd-api-key: \"********\"".to_owned()),
-        ("my_private_key: abc".to_owned(), "my_private_key: \"********\"".to_owned()),
-        (format!("ids [{KEY}]"), "ids [\"****************************8899\"]".to_owned()),
-        (format!("trace_id={KEY}"), "trace_id=****************************8899".to_owned()),
-        (format!("sha1 {APP}"), "sha1 ************************************ccdd".to_owned()),
+        (
+            "got Bearer short-token".to_owned(),
+            "got Bearer ********".to_owned(),
+        ),
+        (
+            "x-api-key: abc def".to_owned(),
+            "x-api-key: \"********\"".to_owned(),
+        ),
+        (
+            "X-Vault-Token: abc".to_owned(),
+            "X-Vault-Token: \"********\"".to_owned(),
+        ),
+        (
+            "dd-api-key: 12".to_owned(),
+            "dd-api-key: \"********\"".to_owned(),
+        ),
+        (
+            "my_private_key: abc".to_owned(),
+            "my_private_key: \"********\"".to_owned(),
+        ),
+        (
+            format!("ids [{KEY}]"),
+            "ids [\"****************************8899\"]".to_owned(),
+        ),
+        (
+            format!("trace_id={KEY}"),
+            "trace_id=****************************8899".to_owned(),
+        ),
+        (
+            format!("sha1 {APP}"),
+            "sha1 ************************************ccdd".to_owned(),
+        ),
         (
             format!("x: {APP}"),
             "x: \"************************************ccdd\"".to_owned(),
         ),
-        ("DDRCM_ABCDEF99".to_owned(), format!("{}DEF99", "*".repeat(35))),
-        ("http://user:hunter2@host/x".to_owned(), "http://user:********@host/x".to_owned()),
-        ("redis://:pw@h:6379".to_owned(), "redis:********@h:6379".to_owned()),
-        ("my_password=hunter2".to_owned(), "my_password=********".to_owned()),
+        (
+            "DDRCM_ABCDEF99".to_owned(),
+            format!("{}DEF99", "*".repeat(35)),
+        ),
+        (
+            "http://user:hunter2@host/x".to_owned(),
+            "http://user:********@host/x".to_owned(),
+        ),
+        (
+            "redis://:pw@h:6379".to_owned(),
+            "redis:********@h:6379".to_owned(),
+        ),
+        (
+            "my_password=hunter2".to_owned(),
+            "my_password=********".to_owned(),
+        ),
         ("pwd = hunter2 x".to_owned(), "pwd = ******** x".to_owned()),
-        ("password: hunter2".to_owned(), "password: \"********\"".to_owned()),
-        ("auth_token: abc".to_owned(), "auth_token: \"********\"".to_owned()),
-        ("consumer_key: abc".to_owned(), "consumer_key: \"********\"".to_owned()),
-        ("vault_secret_id: abc".to_owned(), "vault_secret_id: \"********\"".to_owned()),
-        ("aws_access_key: abc".to_owned(), "aws_access_key: \"********\"".to_owned()),
-        ("community_string: abc".to_owned(), "community_string: \"********\"".to_owned()),
-        ("authKey: abc".to_owned(), "authKey: \"********\"".to_owned()),
-        ("api_key: not-hex".to_owned(), "api_key: \"********\"".to_owned()),
+        (
+            "password: hunter2".to_owned(),
+            "password: \"********\"".to_owned(),
+        ),
+        (
+            "auth_token: abc".to_owned(),
+            "auth_token: \"********\"".to_owned(),
+        ),
+        (
+            "consumer_key: abc".to_owned(),
+            "consumer_key: \"********\"".to_owned(),
+        ),
+        (
+            "vault_secret_id: abc".to_owned(),
+            "vault_secret_id: \"********\"".to_owned(),
+        ),
+        (
+            "aws_access_key: abc".to_owned(),
+            "aws_access_key: \"********\"".to_owned(),
+        ),
+        (
+            "community_string: abc".to_owned(),
+            "community_string: \"********\"".to_owned(),
+        ),
+        (
+            "authKey: abc".to_owned(),
+            "authKey: \"********\"".to_owned(),
+        ),
+        (
+            "api_key: not-hex".to_owned(),
+            "api_key: \"********\"".to_owned(),
+        ),
         ("bypass: yes".to_owned(), "bypass: \"********\"".to_owned()),
         (
             "community_strings:\n  - one\n  - two\nnext: 1".to_owned(),
@@ -79,7 +148,10 @@ fn the_rules_of_the_agent_give_its_results() {
             "a\n-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\nb".to_owned(),
             "a\n********\nb".to_owned(),
         ),
-        ("a\n# api_key: secret comment\n\nb".to_owned(), "a\n\nb".to_owned()),
+        (
+            "a\n# api_key: secret comment\n\nb".to_owned(),
+            "a\n\nb".to_owned(),
+        ),
     ]
     .into();
     for (input, expected) in rows {
@@ -111,8 +183,14 @@ fn neighbours_of_secrets_stay() {
 #[test]
 fn values_that_go_on_below_their_key_go_whole() {
     for (input, expected) in [
-        ("password: |\n  one\n\n  two\n\nb: 1", "password: \"********\"\n\nb: 1"),
-        ("a:\n  auth_token:\n    - x\n    - y\n  c: 1", "a:\n  auth_token: \"********\"\n  c: 1"),
+        (
+            "password: |\n  one\n\n  two\n\nb: 1",
+            "password: \"********\"\n\nb: 1",
+        ),
+        (
+            "a:\n  auth_token:\n    - x\n    - y\n  c: 1",
+            "a:\n  auth_token: \"********\"\n  c: 1",
+        ),
         ("token: one\n  two\nb: 1", "token: \"********\"\nb: 1"),
     ] {
         let shown = text(input);
@@ -131,7 +209,10 @@ fn json_in_a_line_loses_the_value_alone() {
             r#"sent "{\"auth_token\":\"abc\",\"b\":1}" ok"#,
             r#"sent "{\"auth_token\":\"********\",\"b\":1}" ok"#,
         ),
-        (r#"{"api_key": "my-key-x", "b": 1}"#, r#"{"api_key": "********", "b": 1}"#),
+        (
+            r#"{"api_key": "my-key-x", "b": 1}"#,
+            r#"{"api_key": "********", "b": 1}"#,
+        ),
         (r#"{"password": 12345}"#, r#"{"password": "********"}"#),
         (r#"{"password":"open end"#, r#"{"password":"********"#),
     ] {
@@ -165,7 +246,10 @@ fn known_secrets_vanish_wherever_they_stand() {
     let file = scrubber.file("a.json", br#"{"k":"canary-Secret","my_extra":"q"}"#);
     let file = String::from_utf8(file).expect("text");
     assert!(!file.contains("canary") && !file.contains('q'), "{file}");
-    assert_eq!(scrubber.file("profiles/cpu", b"\x00canary-Secret\xff"), b"\x00********\xff");
+    assert_eq!(
+        scrubber.file("profiles/cpu", b"\x00canary-Secret\xff"),
+        b"\x00********\xff"
+    );
 }
 
 #[test]
@@ -176,8 +260,14 @@ fn a_settings_file_keeps_what_the_table_calls_harmless() {
          custom: {whatever: canary}\nadditional_endpoints:\n  https://x: [somekey12345]\n",
     );
     assert!(shown.contains("dogstatsd_port: 8125"), "{shown}");
-    assert!(shown.contains("\"****************************8899\""), "{shown}");
-    assert!(!shown.contains("canary") && !shown.contains("somekey"), "{shown}");
+    assert!(
+        shown.contains("\"****************************8899\""),
+        "{shown}"
+    );
+    assert!(
+        !shown.contains("canary") && !shown.contains("somekey"),
+        "{shown}"
+    );
     assert!(!scrubber.settings_file("a: [\npassword: x").contains('x'));
 }
 

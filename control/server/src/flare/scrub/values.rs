@@ -72,15 +72,16 @@ impl Values {
     }
 
     pub(super) fn replace_bytes(&self, content: &[u8]) -> Vec<u8> {
-        self.scan(content, true)
-            .unwrap_or_else(|| content.to_vec())
+        self.scan(content, true).unwrap_or_else(|| content.to_vec())
     }
 
     fn replace_text<'t>(&self, text: &'t str, all: bool) -> Cow<'t, str> {
         match self.scan(text.as_bytes(), all).map(String::from_utf8) {
             Some(Ok(replaced)) => replaced.into(),
             // Forms are texts, so they begin and end between characters.
-            Some(Err(broken)) => String::from_utf8_lossy(broken.as_bytes()).into_owned().into(),
+            Some(Err(broken)) => String::from_utf8_lossy(broken.as_bytes())
+                .into_owned()
+                .into(),
             None => text.into(),
         }
     }
@@ -201,13 +202,21 @@ mod tests {
             assert!(!shown.contains("secret"), "{shown}");
         }
         assert_eq!(values.replace("short"), "short", "too short to look for");
-        assert_eq!(values.replace_bytes(b"\0can\"ary/secret+1\xff"), b"\0********\xff");
+        assert_eq!(
+            values.replace_bytes(b"\0can\"ary/secret+1\xff"),
+            b"\0********\xff"
+        );
         assert_eq!(format!("{values:?}"), "Values(..)");
     }
 
     #[test]
     fn base64_is_that_of_the_standard() {
-        for (text, encoded) in [("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg")] {
+        for (text, encoded) in [
+            ("f", "Zg"),
+            ("fo", "Zm8"),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg"),
+        ] {
             assert_eq!(base64(text.as_bytes(), b"+/"), encoded);
         }
         assert_eq!(base64(&[0xfb, 0xff], b"-_"), "-_8");

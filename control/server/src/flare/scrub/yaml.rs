@@ -41,7 +41,8 @@ fn walk(value: &mut Value, path: &str) {
 fn hide(value: &mut Value) {
     match value {
         Value::String(text) => {
-            let is_harmless = matches!(text.as_str(), "" | "true" | "false") || text.starts_with("ENC[");
+            let is_harmless =
+                matches!(text.as_str(), "" | "true" | "false") || text.starts_with("ENC[");
             if !is_harmless {
                 *value = MASK.into();
             }
