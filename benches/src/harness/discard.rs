@@ -17,10 +17,12 @@ const BUFFER_BYTES: usize = 16 << 20;
 const PACKET_BYTES: usize = 8192;
 const BATCH_PACKETS: usize = 64;
 const STREAM_READ_BYTES: usize = 64 << 10;
-const COALESCE: Duration = Duration::from_micros(200);
 /// From so many packets a second on, the wait pays; measured over this window.
 const BUSY_PER_SECOND: f64 = 20_000.0;
 const WINDOW: Duration = Duration::from_millis(20);
+/// A wait is as long as so many packets take, within these bounds.
+const PACKETS_WANTED: f64 = 48.0;
+const WAIT_SECONDS: [f64; 2] = [200e-6, 1e-3];
 
 /// Receives on a free port of the loopback and says which.
 ///
@@ -39,7 +41,7 @@ pub fn udp(out: &mut dyn Write) -> Result<()> {
     let nobody = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     let mut pause = WaitSet::default();
     pause.add(&nobody);
-    let (mut busy, mut packets, mut window) = (false, 0, Instant::now());
+    let (mut wait, mut packets, mut window) = (None, 0, Instant::now());
     loop {
         slots.clear();
         match mmsg::receive(&server, &mut slots, usize::MAX) {
@@ -47,17 +49,24 @@ pub fn udp(out: &mut dyn Write) -> Result<()> {
                 let elapsed = window.elapsed();
                 packets += got;
                 if elapsed >= WINDOW {
-                    busy = packets as f64 / elapsed.as_secs_f64() >= BUSY_PER_SECOND;
+                    wait = wait_at(packets as f64 / elapsed.as_secs_f64());
                     (packets, window) = (0, Instant::now());
                 }
-                if busy && !slots.is_full() {
-                    pause.wait(1, Some(COALESCE))?;
+                if wait.is_some() && !slots.is_full() {
+                    pause.wait(1, wait)?;
                 }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => ready.wait(1, None)?,
             Err(error) => return Err(error).context("cannot receive"),
         }
     }
+}
+
+/// How long a lane would wait at a rate in packets a second.
+fn wait_at(rate: f64) -> Option<Duration> {
+    let [least, most] = WAIT_SECONDS;
+    (rate >= BUSY_PER_SECOND)
+        .then(|| Duration::from_secs_f64((PACKETS_WANTED / rate).clamp(least, most)))
 }
 
 /// Receives on a Unix datagram socket, senders included.

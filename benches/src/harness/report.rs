@@ -199,6 +199,8 @@ fn notes(row: &Row) -> Option<String> {
         ("taken_of_largest", "of largest taken", percent),
         ("taken_of_one_lane", "x one lane", ratio),
         ("stall_ms", "ms queued at most", number),
+        ("gaps_over_5ms", "x away for over 5 ms", number),
+        ("gaps_over_20ms", "x over 20 ms", number),
         ("flush_seconds", "s the last flush", ratio),
         ("start_ms", "ms to start", number),
         ("binary_mb", "MB binary", number),

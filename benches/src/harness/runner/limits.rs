@@ -12,6 +12,12 @@ use super::super::report::Row;
 use super::super::scenario::Scenario;
 use super::{Runner, counted, median, rate_name};
 
+/// How long a lane was away from its socket, as the server counts it.
+const GAPS: [(&str, &str); 2] = [
+    ("gaps_over_5ms", "greyhound__receive__gaps_over_5ms"),
+    ("gaps_over_20ms", "greyhound__receive__gaps_over_20ms"),
+];
+
 /// How often the receive queue is looked at during a flush.
 const QUEUE_POLL: Duration = Duration::from_millis(1);
 
@@ -102,6 +108,10 @@ impl Runner {
             Pace::Messages(found.rate / 2.0),
             self.effort.flush_seconds,
         );
+        let mut gaps = Vec::new();
+        for (name, counter) in GAPS {
+            gaps.push((name, counter, server.telemetry(counter)?));
+        }
         let (run, queued) = thread::scope(|scope| {
             let run = scope.spawn(|| sender.run(&server, &load));
             let mut most = 0;
@@ -121,6 +131,11 @@ impl Runner {
             "stall_ms",
             queued as f64 / charge(run.bytes / run.packets.max(1.0)) / packets_per_second * 1e3,
         );
+        for (name, counter, before) in gaps {
+            if let Some((after, before)) = server.telemetry(counter)?.zip(before) {
+                row.set(name, after - before);
+            }
+        }
         if let Some(flush) = server.telemetry("greyhound__flush__duration")? {
             row.set("flush_seconds", flush / 1e6);
         }
