@@ -19,6 +19,7 @@ use crate::lane::shared::Shared;
 use crate::lane::supervise::Restarts;
 use crate::ledger::{Ledger, ListenerInfo};
 use crate::receive::Sockets;
+use crate::process::Timestamped;
 use crate::receive::drops::KernelDrops;
 use crate::receive::telemetry::{ReceiveCells, ReceiveTally};
 use crate::rules::Rules;
@@ -181,6 +182,12 @@ impl Handle {
                     .tell(lane, Command::Clients(Arc::clone(clients)))
             })
             .fold(true, |all, told| all & told.is_ok())
+    }
+
+    /// Hands points about ourselves to the outputs, beside what clients sent: they count as no samples.
+    /// Never waits; `false` when the flush thread has too much to do, and the points are gone.
+    pub fn publish(&self, points: Vec<Timestamped>) -> bool {
+        self.control.try_send(Control::Own(points)).is_ok()
     }
 
     /// The table of origins in use.

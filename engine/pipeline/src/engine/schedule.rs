@@ -49,6 +49,8 @@ pub(super) enum Control {
     Watch(Vec<Watched>),
     /// Listeners whose sockets are let go of.
     Unwatch(Vec<ListenerId>),
+    /// Points of our own, for the outputs.
+    Own(Vec<Timestamped>),
     /// Another bucket width, as soon as no bucket is cut by it.
     Width(BucketWidth),
     /// The last flush; then end.
@@ -114,6 +116,7 @@ impl FlushThread {
                 }
                 Woken::Control(Control::Watch(sockets)) => self.drops.add(sockets),
                 Woken::Control(Control::Unwatch(listeners)) => self.drops.remove(&listeners),
+                Woken::Control(Control::Own(samples)) => self.gather(samples),
                 Woken::Control(Control::Width(width)) => self.following.coming = Some(width),
                 Woken::Control(Control::Stop {
                     drain_until,
@@ -216,14 +219,17 @@ impl FlushThread {
                 }
                 self.received.push(flush);
             }
-            Report::Timestamped(samples) => {
-                self.timestamped.extend(samples);
-                if self.timestamped.len() >= GATHERED_MAX {
-                    self.deliver_timestamped();
-                } else if self.timestamped_due.is_none() {
-                    self.timestamped_due = Some(Instant::now() + GATHER);
-                }
-            }
+            Report::Timestamped(samples) => self.gather(samples),
+        }
+    }
+
+    /// Keeps points with a time of their own until there are enough of them, or for a moment.
+    fn gather(&mut self, samples: Vec<Timestamped>) {
+        self.timestamped.extend(samples);
+        if self.timestamped.len() >= GATHERED_MAX {
+            self.deliver_timestamped();
+        } else if self.timestamped_due.is_none() {
+            self.timestamped_due = Some(Instant::now() + GATHER);
         }
     }
 
