@@ -1,4 +1,7 @@
-//! A closed bucket to a batch: `flush/<step>/<contexts>`.
+//! A closed bucket to a batch: `flush/<step>/<contexts>`. Floor in the same run: `flush/hand_off`, the same
+//! bucket with nothing done to it.
+
+use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use greyhound_benches::corpus::{Corpus, Shape};
@@ -8,7 +11,7 @@ use greyhound_pipeline::config::RulesConfig;
 fn flush(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("flush");
     group.sample_size(10);
-    for contexts in [10_000, 100_000] {
+    for contexts in [1_000, 10_000, 100_000, 1_000_000] {
         let packets = Corpus::new(Shape::Standard, contexts, 1).packets(1432, contexts * 3, 2);
         group.throughput(Throughput::Elements(contexts as u64));
         // Each round fills a bucket anew; only the named step is timed.
@@ -17,6 +20,13 @@ fn flush(criterion: &mut Criterion) {
             lane.process(5.0, &packets);
             lane
         };
+        group.bench_function(format!("hand_off/{contexts}"), |bencher| {
+            bencher.iter_batched(
+                || rig().close(10.0),
+                |flush| black_box(flush),
+                BatchSize::LargeInput,
+            );
+        });
         group.bench_function(format!("close/{contexts}"), |bencher| {
             bencher.iter_batched(
                 rig,

@@ -1,4 +1,5 @@
-//! Packets in memory to open bucket: `ingest/<packing>/<corpus>/<contexts>`. Receiving is not in it.
+//! Packets in memory to open bucket: `ingest/<packing>/<corpus>/<contexts>`. Receiving is not in it. Floor in
+//! the same run: `ingest/newlines/…`, the search for the ends of the same lines.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use greyhound_benches::corpus::{Corpus, Shape};
@@ -17,9 +18,19 @@ fn ingest(criterion: &mut Criterion) {
         (Shape::Standard, 10_000),
         (Shape::Standard, 100_000),
         (Shape::Standard, 1_000_000),
+        (Shape::Long, 10_000),
     ] {
         let corpus = Corpus::new(shape, contexts, 1);
         let packets = corpus.packets(1432, MESSAGES, 2);
+        let name = format!("newlines/{}/{contexts}", shape.as_str());
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let lines = packets
+                    .iter()
+                    .map(|packet| memchr::memchr_iter(b'\n', packet).count());
+                lines.sum::<usize>()
+            });
+        });
         let name = format!("packed/{}/{contexts}", shape.as_str());
         group.bench_function(name, |bencher| {
             let mut lane = Lane::new(&RulesConfig::default());
