@@ -15,8 +15,8 @@ use super::Processor;
 use super::metric::raw_key;
 use crate::ledger::Tally;
 
-/// Spellings from which looking ahead pays: below, they mostly are in the second-level cache, and keeping
-/// messages costs more than it gains. See `benches/DECISIONS.md`.
+/// Spellings from which looking ahead should pay: below, they mostly are in the second-level cache. The
+/// reference's prototype gained from about 50,000 contexts on; other values were not tried here.
 pub(super) const AHEAD_FROM: usize = 30_000;
 
 /// Messages that wait at most. Beyond what a processor can have under way (10 to 20 lines) more gains
