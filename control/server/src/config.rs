@@ -15,6 +15,8 @@ pub struct Config {
     pub ipc_listen: Option<SocketAddr>,
     /// Plain HTTP for probes; none = off.
     pub health_listen: Option<SocketAddr>,
+    /// Plain HTTP with counters, without a token; none = off.
+    pub expvar_listen: Option<SocketAddr>,
     /// Where token and certificate are.
     pub files: Files,
     /// What is asked of clients beside the token.

@@ -10,13 +10,16 @@
 pub(crate) mod absent;
 pub(crate) mod debug;
 pub mod dogstatsd;
+pub(crate) mod ipc;
 pub(crate) mod openapi;
+pub mod probes;
 pub(crate) mod process;
 pub mod request;
 pub mod response;
 pub mod secrets;
 pub mod settings;
 pub mod table;
+pub mod v1;
 
 use std::fmt;
 use std::future::Future;

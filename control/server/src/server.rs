@@ -1,37 +1,36 @@
 //! Starts the doors and stops them. What cannot be had safely stays shut; everything else opens.
 
+mod doors;
+
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use greyhound_config::live::Live;
 use greyhound_telemetry::{Registry, Source};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 use tonic::service::Routes;
-use tracing::{error, info, warn};
+use tracing::error;
 
 use crate::auth::Authority;
 use crate::config::Config;
 use crate::credentials::Credentials;
-use crate::listen::{Door, Listener};
 use crate::mux::Service;
 use crate::register::{Commands, Contexts, DogstatsdStats, Problem, RouteGroup, Severity};
+use crate::rest::probes::{self, Ready};
 use crate::rest::table::Table;
-use crate::rest::{Route, absent, debug, dogstatsd, openapi, process};
+use crate::rest::{Route, absent, debug, dogstatsd, ipc, openapi, process};
 use crate::telemetry::ApiTelemetry;
-use crate::tls;
+use doors::Doors;
 
 /// Threads of the control port: one to answer, one so that a slow one does not hold up the rest.
 const THREADS: usize = 2;
 const BLOCKING_THREADS_MAX: usize = 16;
-/// Mode of the Unix socket: the kernel's peer credentials do the rest.
-const SOCKET_MODE: u32 = 0o660;
 /// What cutting connections may take.
 const CUT_GRACE: Duration = Duration::from_millis(500);
 
@@ -63,6 +62,10 @@ pub struct Parts {
     pub contexts: Option<Arc<dyn Contexts>>,
     /// None = REST only.
     pub grpc: Option<GrpcMaker>,
+    /// The running settings, for the port that hands some out.
+    pub live: Live,
+    /// For `/ready` of the health port.
+    pub ready: Ready,
 }
 
 /// Why there is no server at all. Doors that stay shut are [`Server::problems`].
@@ -121,7 +124,6 @@ impl Server {
             credentials: None,
         };
         server.credentials = server.credentials(config);
-        let table = Table::new(all_routes(config, &parts)).map_err(StartError::Routes)?;
         let handle = server.runtime.handle().clone();
         let _entered = handle.enter();
         let (bound, at) = watch::channel(None);
@@ -130,20 +132,47 @@ impl Server {
             stopping: stopping.clone(),
             bound: at,
         };
-        let service = Arc::new(Service {
-            name: "CMD",
-            table,
-            grpc: parts.grpc.map(|make| make(inside).prepare()),
-            authority: Authority::new(&config.limits),
-            credentials: server.credentials.clone(),
-            trusted: [0, config.files.own_uid].into(),
-            telemetry,
-            request_timeout: config.request_timeout,
-            blocking: Service::blocking(),
-        });
-        server.open_tcp(config, &service, &stopping);
+        let credentials = server.credentials.clone();
+        let blocking = Service::blocking();
+        let serving = |name, routes, is_open| -> Result<Service, StartError> {
+            Ok(Service {
+                name,
+                table: Table::new(routes).map_err(StartError::Routes)?,
+                grpc: None,
+                authority: Authority::new(&config.limits),
+                credentials: credentials.clone(),
+                is_open,
+                trusted: [0, config.files.own_uid].into(),
+                telemetry: Arc::clone(&telemetry),
+                request_timeout: config.request_timeout,
+                blocking: Arc::clone(&blocking),
+            })
+        };
+        let mut command = serving("CMD", all_routes(config, &parts), false)?;
+        let ipc = serving("IPC", ipc::routes(&parts.live), false)?;
+        let expvar = serving("expvar", expvar_routes(&parts), true)?;
+        let mut health = serving("health", probes::routes(&parts.ready), true)?;
+        health.table = health.table.with_fallback(probes::live());
+        command.grpc = parts.grpc.map(|make| make(inside).prepare());
+
+        let command = Arc::new(command);
+        let doors = Doors { config, stopping };
+        server.local_addr = server.open_tls(&doors, config.listen, &command, "cmd_port");
         bound.send_replace(server.local_addr);
-        server.open_socket(config, &service, &stopping);
+        server.open_socket(&doors, &command);
+        server.open_tls(&doors, config.ipc_listen, &Arc::new(ipc), "agent_ipc.port");
+        server.open_plain(
+            &doors,
+            config.health_listen,
+            &Arc::new(health),
+            "health_port",
+        );
+        server.open_plain(
+            &doors,
+            config.expvar_listen,
+            &Arc::new(expvar),
+            "expvar_port",
+        );
         Ok(server)
     }
 
@@ -193,7 +222,7 @@ impl Server {
     }
 
     fn credentials(&mut self, config: &Config) -> Option<Arc<Credentials>> {
-        config.listen?;
+        config.listen.or(config.ipc_listen)?;
         let deadline = Instant::now() + config.init_timeout;
         match Credentials::load_or_create(config.files.clone(), deadline) {
             Ok(credentials) => {
@@ -214,88 +243,6 @@ impl Server {
         }
     }
 
-    fn open_tcp(
-        &mut self,
-        config: &Config,
-        service: &Arc<Service>,
-        stopping: &watch::Receiver<Option<Instant>>,
-    ) {
-        let (Some(address), Some(credentials)) = (config.listen, &service.credentials) else {
-            return;
-        };
-        let current = Arc::clone(credentials);
-        let tls = tls::server(
-            Arc::new(move || current.current().identity),
-            config.mutual_tls,
-        );
-        let listener = std::net::TcpListener::bind(address)
-            .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-            .and_then(tokio::net::TcpListener::from_std)
-            .and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let ((local_addr, listener), tls) = match (listener, tls) {
-            (Ok(listener), Ok(tls)) => (listener, tls),
-            (Err(error), _) => {
-                warn!(%error, %address, "no control port");
-                self.problem(
-                    format!("no control port: cannot listen on {address}: {error}"),
-                    "set `cmd_port`",
-                );
-                return;
-            }
-            (_, Err(error)) => {
-                error!(%error, "no control port: TLS cannot be set up");
-                self.problem(format!("no control port: {error}"), "report this");
-                return;
-            }
-        };
-        self.local_addr = Some(local_addr);
-        let listener = Listener::Tcp(listener);
-        let tls = Some(TlsAcceptor::from(Arc::new(tls)));
-        self.open(config, listener, tls, service, stopping);
-    }
-
-    fn open_socket(
-        &mut self,
-        config: &Config,
-        service: &Arc<Service>,
-        stopping: &watch::Receiver<Option<Instant>>,
-    ) {
-        let Some(path) = &config.socket else {
-            return;
-        };
-        match bind_socket(path) {
-            Ok(listener) => {
-                self.socket = Some(path.clone());
-                let listener = Listener::Unix(listener);
-                self.open(config, listener, None, service, stopping);
-            }
-            Err(error) => {
-                warn!(%error, path = %path.display(), "no control socket");
-                self.problem(
-                    format!("no control socket: {}: {error}", path.display()),
-                    "set `greyhound.control.socket`",
-                );
-            }
-        }
-    }
-
-    fn open(
-        &mut self,
-        config: &Config,
-        listener: Listener,
-        tls: Option<TlsAcceptor>,
-        service: &Arc<Service>,
-        stopping: &watch::Receiver<Option<Instant>>,
-    ) {
-        let (max, per_peer) = (
-            config.limits.connections_max,
-            config.limits.connections_per_peer_max,
-        );
-        let door = Door::new(listener, tls, Arc::clone(service), max, per_peer);
-        let handle = self.runtime.handle();
-        self.doors.spawn_on(door.run(stopping.clone()), handle);
-    }
-
     fn problem(&self, what: String, cure: &str) {
         lock(&self.problems).push(Problem {
             severity: Severity::Critical,
@@ -303,6 +250,14 @@ impl Server {
             cure: cure.to_owned(),
         });
     }
+}
+
+/// Counters without a token: those of the Agent's expvars, and our own page.
+fn expvar_routes(parts: &Parts) -> Vec<Route> {
+    vec![
+        debug::vars_route(&parts.registry, &parts.commands),
+        process::telemetry(&parts.registry),
+    ]
 }
 
 fn lock(problems: &Mutex<Vec<Problem>>) -> std::sync::MutexGuard<'_, Vec<Problem>> {
@@ -325,26 +280,6 @@ fn all_routes(config: &Config, parts: &Parts) -> Vec<Route> {
     let version = format!("{}.{}.{}", version.major, version.minor, version.patch);
     routes.push(openapi::route(&routes, &version));
     routes
-}
-
-/// Binds a Unix stream socket. One that a dead process left behind is replaced; a live one is not.
-fn bind_socket(path: &Path) -> io::Result<tokio::net::UnixListener> {
-    if let Ok(there) = fs::symlink_metadata(path) {
-        if !there.file_type().is_socket() {
-            let text = "something that is not a socket is there";
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
-        }
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            let text = "another server answers there";
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
-        }
-        fs::remove_file(path)?;
-    }
-    // The process's umask keeps others out until the mode is set.
-    let listener = tokio::net::UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
-    info!(path = %path.display(), "control socket");
-    Ok(listener)
 }
 
 impl std::fmt::Debug for Server {

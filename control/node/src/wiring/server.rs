@@ -1,5 +1,6 @@
 //! Settings and running parts to the control server.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -13,6 +14,7 @@ use greyhound_server::listen;
 use greyhound_server::register::{Commands, Version};
 use greyhound_server::rest::secrets::SecretRoutes;
 use greyhound_server::rest::settings::SettingsRoutes;
+use greyhound_server::rest::probes::Ready;
 use greyhound_server::server::{Parts, Server};
 use greyhound_telemetry::Registry;
 use tracing::{error, info};
@@ -58,6 +60,8 @@ pub fn start(served: Served) -> Option<Server> {
 
 fn parts(served: Served) -> Parts {
     Parts {
+        live: served.live.clone(),
+        ready: ready(served.engine),
         commands: Arc::new(Process {
             hostname: served.hostname,
             stop: served.stop,
@@ -73,6 +77,15 @@ fn parts(served: Served) -> Parts {
     }
 }
 
+/// Whether the engine takes messages.
+fn ready(engine: Arc<OnceLock<Handle>>) -> Ready {
+    Arc::new(move || match engine.get() {
+        Some(handle) if handle.is_ready() => Ok(()),
+        Some(_) => Err("stopping, or a lane does not answer".to_owned()),
+        None => Err("starting".to_owned()),
+    })
+}
+
 /// The server's configuration.
 ///
 /// # Errors
@@ -80,11 +93,7 @@ fn parts(served: Served) -> Parts {
 pub fn config(control: &Control, settings_file: Option<&Path>) -> anyhow::Result<Config> {
     let places = Places::of_daemon(control, settings_file);
     let address = |host: &str, port: Port, key: &str| {
-        let number = match port {
-            Port::Number(number) => number,
-            Port::Random => 0,
-        };
-        let address = listen::resolve(host, number).with_context(|| format!("`{key}` {host:?}"))?;
+        let address = listen::resolve(host, number(port)).with_context(|| format!("`{key}` {host:?}"))?;
         anyhow::ensure!(
             address.ip().is_loopback() || control.allow_remote,
             "`{key}` is {host}, which other hosts reach: set `greyhound.control.allow_remote` if that is meant"
@@ -99,7 +108,8 @@ pub fn config(control: &Control, settings_file: Option<&Path>) -> anyhow::Result
         listen: Some(address(&control.host, control.port, "cmd_host")?),
         socket: places.socket,
         ipc_listen: ipc.transpose()?,
-        health_listen: None,
+        health_listen: control.health.map(|port| (Ipv4Addr::UNSPECIFIED, number(port)).into()),
+        expvar_listen: control.expvar.map(|port| (Ipv4Addr::LOCALHOST, number(port)).into()),
         files: Files {
             token: places.token,
             certificate: places.certificate,
@@ -119,6 +129,13 @@ pub fn config(control: &Control, settings_file: Option<&Path>) -> anyhow::Result
             ..Limits::default()
         },
     })
+}
+
+fn number(port: Port) -> u16 {
+    match port {
+        Port::Number(number) => number,
+        Port::Random => 0,
+    }
 }
 
 /// Our own user id, as the kernel gives it to whoever we talk to.

@@ -5,6 +5,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Instant;
 
+use greyhound_config::live::Live;
+use greyhound_config::load::{DefaultFile, Sources, load_text};
+
 use super::*;
 use crate::config::{Config, Limits, MutualTls};
 use crate::register::{Commands, RouteGroup, Version};
@@ -71,6 +74,7 @@ fn start(folder: &Path, change: impl FnOnce(&mut Config)) -> (Server, ClientConf
         socket: Some(socket.clone()),
         ipc_listen: None,
         health_listen: None,
+        expvar_listen: None,
         files: files.clone(),
         mutual_tls: MutualTls::Require,
         init_timeout: PATIENCE,
@@ -79,6 +83,11 @@ fn start(folder: &Path, change: impl FnOnce(&mut Config)) -> (Server, ClientConf
         limits: Limits::default(),
     };
     change(&mut config);
+    let none = Sources {
+        default_file: DefaultFile::None,
+        ..Sources::default()
+    };
+    let loaded = load_text("{}", Path::new("x"), &none).expect("settings");
     let parts = Parts {
         commands: Arc::new(Process),
         routes: vec![Arc::new(Odd)],
@@ -86,6 +95,8 @@ fn start(folder: &Path, change: impl FnOnce(&mut Config)) -> (Server, ClientConf
         stats: None,
         contexts: None,
         grpc: None,
+        live: Live::new(loaded, none),
+        ready: Arc::new(|| Err("not yet".to_owned())),
     };
     let server = Server::start(&config, parts).expect("a start");
     let client = ClientConfig {

@@ -115,23 +115,15 @@ const EXPVARS: &[(&str, &str, &str, &[(&str, &str)])] = &[
 
 /// `/debug/vars`, `/debug/threads`, `/debug/memory`.
 pub(crate) fn routes(registry: &Arc<Registry>, commands: &Arc<dyn Commands>) -> Vec<Route> {
-    let (registry, commands) = (Arc::clone(registry), Arc::clone(commands));
-    let object = || json!({ "type": "object" });
     vec![
-        Route::get(
-            "/debug/vars",
-            "Counters under the names of the Agent's expvars",
-            Handler::blocking(move |_| Response::json(&vars(&registry, &*commands))),
-        )
-        .tag("debug")
-        .json(200, "Groups of counters", object()),
+        vars_route(registry, commands),
         Route::get(
             "/debug/threads",
             "Every thread: name, state, processor time, what it waits for",
             Handler::blocking(|_| Response::json(&threads())),
         )
         .tag("debug")
-        .json(200, "The threads", object()),
+        .json(200, "The threads", json!({ "type": "object" })),
         Route::get(
             "/debug/memory",
             "What the kernel says about the memory of the process",
@@ -142,8 +134,20 @@ pub(crate) fn routes(registry: &Arc<Registry>, commands: &Arc<dyn Commands>) -> 
     ]
 }
 
+/// `/debug/vars`.
+pub(crate) fn vars_route(registry: &Arc<Registry>, commands: &Arc<dyn Commands>) -> Route {
+    let (registry, commands) = (Arc::clone(registry), Arc::clone(commands));
+    Route::get(
+        "/debug/vars",
+        "Counters under the names of the Agent's expvars",
+        Handler::blocking(move |_| Response::json(&vars(&registry, &*commands))),
+    )
+    .tag("debug")
+    .json(200, "Groups of counters", json!({ "type": "object" }))
+}
+
 /// Counters the way the Agent's expvars show them.
-pub(crate) fn vars(registry: &Registry, commands: &dyn Commands) -> Value {
+fn vars(registry: &Registry, commands: &dyn Commands) -> Value {
     let snapshot = registry.snapshot();
     let version = commands.version();
     let mut groups = Map::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::response::Response;
 use super::{Handler, Route};
@@ -142,7 +142,10 @@ pub fn question(body: &[u8]) -> Result<TopContexts, String> {
     let question: Question = if body.iter().all(u8::is_ascii_whitespace) {
         Question::default()
     } else {
-        serde_json::from_slice(body).map_err(|error| format!("invalid request body: {error}"))?
+        // By way of an object, because a list would do for the fields in their order.
+        serde_json::from_slice::<Map<String, Value>>(body)
+            .and_then(|fields| serde_json::from_value(Value::Object(fields)))
+            .map_err(|error| format!("invalid request body: {error}"))?
     };
     let count = |given: Option<usize>, name: &str| match given.unwrap_or(TOP_DEFAULT) {
         count @ 1..=TOP_MAX => Ok(count),

@@ -12,6 +12,8 @@ use super::request::percent_decode;
 #[derive(Debug, Default)]
 pub struct Table {
     rows: Vec<Row>,
+    /// For paths of nobody.
+    fallback: Option<Arc<Route>>,
 }
 
 #[derive(Debug)]
@@ -62,6 +64,13 @@ impl Table {
         Ok(table)
     }
 
+    /// The same, with a route for all paths that lead nowhere.
+    #[must_use]
+    pub fn with_fallback(mut self, route: Route) -> Self {
+        self.fallback = Some(Arc::new(route));
+        self
+    }
+
     /// All routes, in the order they came.
     pub fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
         self.rows.iter().map(|row| &row.route)
@@ -88,7 +97,10 @@ impl Table {
         match best {
             Some((row, true)) => Found::Route(&row.route, row.params(&given)),
             Some((row, false)) => Found::WrongMethod(row.route.path),
-            None => Found::Nothing,
+            None => self
+                .fallback
+                .as_ref()
+                .map_or(Found::Nothing, |route| Found::Route(route, Vec::new())),
         }
     }
 }
