@@ -10,6 +10,7 @@
 mod bench;
 mod completions;
 mod config;
+mod config_stream;
 mod explain;
 mod man;
 mod run;
@@ -74,6 +75,8 @@ enum Command {
     Explain(explain::Args),
     /// Show, check and explain settings
     Config(config::Args),
+    /// Follow the settings of a running agent, ours or Datadog's
+    ConfigStream(config_stream::Args),
     /// Print the version
     Version(version::Args),
     /// Print a completion script for a shell
@@ -187,6 +190,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Send(args) => send::run(&args, &mut out, &mut io::stderr()),
         Command::Bench(args) => bench::run(&args, &mut out, &mut io::stdin().lock()),
         Command::Config(args) => config::run(&args, &mut out),
+        Command::ConfigStream(args) => config_stream::run(&args, &mut out),
         Command::Explain(args) => explain::run(args, &mut out),
         Command::Version(args) => version::run(&args, &mut out),
         Command::Completions(args) => completions::run(&args, &mut out),

@@ -8,6 +8,7 @@
 //!
 //! The only place that knows both the operator's words and the crates' own. One file per subsystem.
 
+pub mod grpc;
 mod memory;
 pub mod pipeline;
 pub mod reload;

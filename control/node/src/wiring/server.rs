@@ -20,6 +20,7 @@ use greyhound_telemetry::Registry;
 use tracing::{error, info};
 
 use crate::places::Places;
+use crate::wiring::grpc::Grpc;
 
 /// What the control server is made of.
 pub struct Served {
@@ -50,7 +51,7 @@ pub fn start(served: Served) -> Option<Server> {
     }
     let settings_file = served.live.file().cloned();
     let started = config(&settings.control, settings_file.as_deref()).and_then(|config| {
-        let parts = parts(served);
+        let parts = parts(served, &config)?;
         Ok(Server::start(&config, parts)?)
     });
     started
@@ -58,14 +59,21 @@ pub fn start(served: Served) -> Option<Server> {
         .ok()
 }
 
-fn parts(served: Served) -> Parts {
-    Parts {
+fn parts(served: Served, config: &Config) -> anyhow::Result<Parts> {
+    let commands: Arc<dyn Commands> = Arc::new(Process {
+        hostname: served.hostname,
+        stop: served.stop,
+    });
+    let grpc = Grpc::new(
+        &served.live,
+        Arc::clone(&commands),
+        Arc::clone(&served.registry),
+        config.files.clone(),
+    )?;
+    Ok(Parts {
         live: served.live.clone(),
         ready: ready(served.engine),
-        commands: Arc::new(Process {
-            hostname: served.hostname,
-            stop: served.stop,
-        }),
+        commands,
         routes: vec![
             Arc::new(SettingsRoutes::new(served.live.clone())),
             Arc::new(SecretRoutes::new(served.live)),
@@ -73,8 +81,8 @@ fn parts(served: Served) -> Parts {
         registry: served.registry,
         stats: None,
         contexts: None,
-        grpc: None,
-    }
+        grpc: Some(grpc.maker()),
+    })
 }
 
 /// Whether the engine takes messages.
@@ -139,7 +147,7 @@ fn number(port: Port) -> u16 {
 }
 
 /// Our own user id, as the kernel gives it to whoever we talk to.
-fn own_uid() -> u32 {
+pub(crate) fn own_uid() -> u32 {
     let own = std::os::unix::net::UnixStream::pair()
         .and_then(|(end, _other)| greyhound_sys::peer::Credentials::of_peer(&end));
     // Nobody's id: then files have to be root's.

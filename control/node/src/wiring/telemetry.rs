@@ -117,7 +117,10 @@ pub fn register(registry: &Registry, handle: &Handle) -> Result<(), DuplicateNam
 pub fn reference_page() -> String {
     let all = greyhound_pipeline::telemetry::descriptors()
         .chain(DESCRIPTORS.iter())
-        .chain(greyhound_sinks::descriptors());
+        .chain(greyhound_sinks::descriptors())
+        .chain(greyhound_server::telemetry::descriptors())
+        .chain(greyhound_server::registry::telemetry::descriptors())
+        .chain(greyhound_server::configstream::telemetry::descriptors());
     format!(
         "# What Greyhound counts\n\n\
          Printed by `greyhound config counters` from the tables in the code; served at `/telemetry`. Names without\n\

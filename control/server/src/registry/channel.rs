@@ -106,7 +106,8 @@ impl fmt::Display for Address {
     }
 }
 
-/// A channel to the server `uri` names. Nothing is connected before the first call.
+/// A channel to the server `uri` names. Nothing is connected before the first call. To be called inside a
+/// runtime.
 ///
 /// # Errors
 /// When `uri` is no address.
@@ -115,7 +116,7 @@ pub fn open(uri: &str, connector: &Arc<dyn Connector>) -> Result<Channel, Addres
     Ok(to(address, connector))
 }
 
-/// The same to an address.
+/// The same to an address. To be called inside a runtime.
 pub fn to(address: Address, connector: &Arc<dyn Connector>) -> Channel {
     let connector = Arc::clone(connector);
     // The connector does TLS itself, and knows where to go; this name only fills `:authority`.

@@ -1,6 +1,6 @@
 //! The calls a remote agent makes to its core agent, a real one or another Greyhound.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use greyhound_proto::datadog::api::v1::agent_secure_client::AgentSecureClient;
 use greyhound_proto::datadog::model::v1::{ConfigEvent, ConfigStreamRequest};
@@ -18,7 +18,8 @@ const EVENT_BYTES_MAX: usize = 128 << 20;
 pub struct CoreAgent {
     address: Address,
     connector: Arc<dyn Connector>,
-    client: AgentSecureClient<Channel>,
+    /// Made by the first call: a channel needs a runtime around it.
+    client: Arc<OnceLock<AgentSecureClient<Channel>>>,
 }
 
 // === impl CoreAgent ===
@@ -26,11 +27,10 @@ pub struct CoreAgent {
 impl CoreAgent {
     /// The one at `address`.
     pub fn new(address: Address, connector: Arc<dyn Connector>) -> Self {
-        let channel = channel::to(address.clone(), &connector);
         Self {
             address,
             connector,
-            client: AgentSecureClient::new(channel).max_decoding_message_size(EVENT_BYTES_MAX),
+            client: Arc::default(),
         }
     }
 
@@ -48,7 +48,7 @@ impl CoreAgent {
         request: remote::RegisterRemoteAgentRequest,
     ) -> Result<remote::RegisterRemoteAgentResponse, Status> {
         let request = self.with_token(request);
-        let answer = self.client.clone().register_remote_agent(request).await?;
+        let answer = self.client().register_remote_agent(request).await?;
         Ok(answer.into_inner())
     }
 
@@ -60,7 +60,7 @@ impl CoreAgent {
         let request = self.with_token(remote::RefreshRemoteAgentRequest {
             session_id: session.to_owned(),
         });
-        self.client.clone().refresh_remote_agent(request).await?;
+        self.client().refresh_remote_agent(request).await?;
         Ok(())
     }
 
@@ -80,8 +80,16 @@ impl CoreAgent {
             .parse()
             .map_err(|_| Status::internal("the session id is not plain text"))?;
         request.metadata_mut().insert("session_id", session);
-        let answer = self.client.clone().stream_config_events(request).await?;
+        let answer = self.client().stream_config_events(request).await?;
         Ok(answer.into_inner())
+    }
+
+    fn client(&self) -> AgentSecureClient<Channel> {
+        let made = self.client.get_or_init(|| {
+            let channel = channel::to(self.address.clone(), &self.connector);
+            AgentSecureClient::new(channel).max_decoding_message_size(EVENT_BYTES_MAX)
+        });
+        made.clone()
     }
 
     fn with_token<T>(&self, message: T) -> Request<T> {
