@@ -5,8 +5,9 @@
 
 pub mod conntrack;
 pub mod control;
-pub mod remote_agent;
+pub mod intake;
 mod read;
+pub mod remote_agent;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -297,6 +298,8 @@ pub struct Outputs {
     pub print: bool,
     /// Newline-delimited JSON; `None` = off.
     pub ndjson: Option<NdjsonTarget>,
+    /// Datadog's intake; `None` = no key, nothing is sent.
+    pub datadog: Option<intake::Datadog>,
 }
 
 /// Where newline-delimited JSON goes.

@@ -9,6 +9,7 @@ mod aggregator;
 mod api;
 mod conntrack;
 mod control;
+mod delivery;
 mod dogstatsd;
 mod greyhound;
 mod origin;
@@ -124,6 +125,10 @@ pub fn sections() -> &'static [Section] {
         Section {
             title: "Connection tracking",
             rows: conntrack::ROWS,
+        },
+        Section {
+            title: "Delivery",
+            rows: delivery::ROWS,
         },
         Section {
             title: "Lanes and time",

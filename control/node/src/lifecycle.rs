@@ -183,12 +183,17 @@ fn start(plan: Plan, notices: &mut Vec<String>) -> anyhow::Result<Running> {
     let clock = Arc::new(SystemClock::default());
     let registry = Arc::new(Registry::new());
 
-    let Sinks { sinks, exposition } = Sinks::open(&settings.outputs, clock.clone())?;
+    let Sinks {
+        sinks, exposition, ..
+    } = Sinks::open(&settings.outputs, clock.clone())?;
     config.flush.histogram_summaries = sinks.iter().any(|sink| sink.wants_histograms());
     let queues = wiring::sinks::fanout(settings);
     let fanout = startup::behind_the_lanes(|| Fanout::start(sinks, &queues))?;
     let fanout = Arc::new(fanout);
     registry.register(fanout.telemetry())?;
+    if let Some(delivery) = fanout.delivery_telemetry() {
+        registry.register(delivery)?;
+    }
     if let Some(exposition) = &exposition {
         registry.register(exposition.telemetry())?;
     }

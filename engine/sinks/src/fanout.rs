@@ -27,6 +27,8 @@ use greyhound_telemetry::Source;
 use tracing::{debug, error, warn};
 
 use crate::config::FanoutConfig;
+use crate::delivery::status::{DeliveryStatus, View};
+use crate::delivery::telemetry::DeliveryTelemetry;
 use crate::sink::{Reason, Receipt, Sink, SinkLedger, SinkTotals};
 
 pub(crate) mod telemetry;
@@ -74,10 +76,24 @@ pub struct SinkReport {
     pub totals: SinkTotals,
 }
 
+/// One sink as status shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SinkStatus {
+    /// Name of the sink.
+    pub name: String,
+    /// Its points.
+    pub totals: SinkTotals,
+    /// Flushes in its queue.
+    pub queued_flushes: u64,
+    /// Its destination, when it has one over a network.
+    pub delivery: Option<DeliveryStatus>,
+}
+
 /// What the flusher sees of one sink.
 #[derive(Debug)]
 struct Outlet {
     account: Arc<Account>,
+    delivery: Option<View>,
     queue: Sender<Arc<FlushBatch>>,
     stop: Sender<Instant>,
     /// Disconnects when the thread has ended.
@@ -182,6 +198,29 @@ impl Fanout {
             .collect()
     }
 
+    /// What status shows of every sink.
+    pub fn status(&self) -> Vec<SinkStatus> {
+        self.outlets
+            .iter()
+            .map(|outlet| SinkStatus {
+                name: outlet.account.name.clone(),
+                totals: outlet.account.ledger.totals(),
+                queued_flushes: outlet.account.queued_flushes.load(Ordering::Relaxed),
+                delivery: outlet.delivery.as_ref().map(View::status),
+            })
+            .collect()
+    }
+
+    /// `greyhound.delivery.*` for the registry; `None` when no sink delivers over a network.
+    pub fn delivery_telemetry(&self) -> Option<Arc<dyn Source>> {
+        let views: Vec<(String, View)> = self
+            .outlets
+            .iter()
+            .filter_map(|outlet| Some((outlet.account.name.clone(), outlet.delivery.clone()?)))
+            .collect();
+        (!views.is_empty()).then(|| DeliveryTelemetry::source(views))
+    }
+
     /// `greyhound.sink.*` for the registry.
     pub fn telemetry(&self) -> Arc<dyn Source> {
         let accounts = self
@@ -197,6 +236,7 @@ impl Fanout {
 impl Outlet {
     fn start(mut sink: Box<dyn Sink>, config: &FanoutConfig) -> Result<Self, StartError> {
         let account = Arc::new(Account::new(sink.name()));
+        let delivery = sink.delivery();
         sink.attach(Arc::clone(&account.ledger));
         let (queue, queue_end) = bounded(config.queue_flushes.max(1));
         let (stop, stop_end) = bounded(1);
@@ -219,6 +259,7 @@ impl Outlet {
             })?;
         Ok(Self {
             account,
+            delivery,
             queue,
             stop,
             done,

@@ -17,7 +17,11 @@
 //! ever waits for an HTTP client.
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod config;
+pub mod datadog;
+pub mod delivery;
+pub mod egress;
 mod escape;
 pub mod fanout;
 #[cfg(test)]
@@ -27,6 +31,7 @@ pub mod ndjson;
 pub mod print;
 pub mod prometheus;
 pub mod sink;
+pub mod spool;
 
 use greyhound_telemetry::Desc;
 
@@ -36,4 +41,5 @@ pub fn descriptors() -> impl Iterator<Item = &'static Desc> {
         .iter()
         .chain(&prometheus::telemetry::DESCRIPTORS)
         .chain(&http::telemetry::DESCRIPTORS)
+        .chain(&delivery::telemetry::DESCRIPTORS)
 }

@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use greyhound_model::flush::FlushBatch;
 
+use crate::delivery::status::View;
+
 /// One place aggregates go to. Lives on a thread of its own behind
 /// [`Fanout`](crate::fanout::Fanout), which calls, in this order: `attach` once, `accept` for every
 /// flush, `finish` once.
@@ -20,6 +22,11 @@ pub trait Sink: Send {
     /// a disk queue). The others need nothing. Must not block.
     fn attach(&mut self, ledger: Arc<SinkLedger>) {
         drop(ledger);
+    }
+
+    /// What its delivery over a network looks like, for sinks that have one. Asked before the start.
+    fn delivery(&self) -> Option<View> {
+        None
     }
 
     /// Whether batches should carry histograms as sketches
@@ -63,6 +70,26 @@ pub enum Reason {
     Collision,
     /// Writing failed.
     Write,
+    /// The other side's rules refuse its name, value or time.
+    Invalid,
+    /// It alone is larger than a payload may be.
+    TooLarge,
+    /// Payloads in memory reached their bound; the oldest went.
+    MemoryFull,
+    /// Payloads on disk reached their bound; the oldest went.
+    DiskFull,
+    /// Its checksum on disk failed, or it could not be read back.
+    DiskCorrupt,
+    /// It waited longer than wanted.
+    TooOld,
+    /// The other side answered 400.
+    Http400,
+    /// The other side answered 401 or 403, and the settings say to drop then.
+    HttpAuth,
+    /// The other side answered 413, and the payload cannot be halved again.
+    Http413,
+    /// The other side refused it for good with another status.
+    HttpOther,
 }
 
 /// What became of points: some delivered, some dropped.
@@ -78,14 +105,17 @@ pub struct Receipt {
 pub struct SinkLedger {
     flushed: AtomicU64,
     delivered: AtomicU64,
+    kept: AtomicU64,
     dropped: [AtomicU64; Reason::ALL.len()],
 }
 
 /// One reading of a [`SinkLedger`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SinkTotals {
-    /// Points the pipeline made for this sink.
+    /// Points the pipeline made for this sink, and those it made or found itself.
     pub flushed: u64,
+    /// Points left on disk by the stop, for the next start.
+    pub kept: u64,
     /// What the sink said about them.
     pub settled: Receipt,
 }
@@ -94,7 +124,7 @@ pub struct SinkTotals {
 
 impl Reason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 18] = [
         Self::QueueFull,
         Self::Stopped,
         Self::Deadline,
@@ -103,6 +133,16 @@ impl Reason {
         Self::SeriesLimit,
         Self::Collision,
         Self::Write,
+        Self::Invalid,
+        Self::TooLarge,
+        Self::MemoryFull,
+        Self::DiskFull,
+        Self::DiskCorrupt,
+        Self::TooOld,
+        Self::Http400,
+        Self::HttpAuth,
+        Self::Http413,
+        Self::HttpOther,
     ];
 
     /// The word in telemetry.
@@ -116,6 +156,16 @@ impl Reason {
             Self::SeriesLimit => "series_limit",
             Self::Collision => "collision",
             Self::Write => "write",
+            Self::Invalid => "invalid",
+            Self::TooLarge => "too_large",
+            Self::MemoryFull => "memory_full",
+            Self::DiskFull => "disk_full",
+            Self::DiskCorrupt => "disk_corrupt",
+            Self::TooOld => "too_old",
+            Self::Http400 => "http_400",
+            Self::HttpAuth => "http_auth",
+            Self::Http413 => "http_413",
+            Self::HttpOther => "http_other",
         }
     }
 }
@@ -177,6 +227,17 @@ impl SinkLedger {
         self.flushed.fetch_add(points, Ordering::Relaxed);
     }
 
+    /// Counts points that did not come from the pipeline: the sink made them itself, or found them
+    /// on disk.
+    pub fn add(&self, points: u64) {
+        self.flush(points);
+    }
+
+    /// Counts points the stop leaves on disk.
+    pub fn keep(&self, points: u64) {
+        self.kept.fetch_add(points, Ordering::Release);
+    }
+
     /// Counts what became of points. Any thread.
     pub fn settle(&self, receipt: &Receipt) {
         // Release, so that a reader who sees points settled also sees them flushed.
@@ -198,7 +259,9 @@ impl SinkLedger {
                 self.dropped[reason as usize].load(Ordering::Acquire),
             );
         }
+        let kept = self.kept.load(Ordering::Acquire);
         SinkTotals {
+            kept,
             flushed: self.flushed.load(Ordering::Acquire),
             settled,
         }
@@ -208,9 +271,11 @@ impl SinkLedger {
 // === impl SinkTotals ===
 
 impl SinkTotals {
-    /// Points that are neither delivered nor dropped yet.
+    /// Points that are neither delivered nor dropped yet, nor left on disk.
     pub fn waiting(&self) -> u64 {
-        self.flushed.saturating_sub(self.settled.total())
+        self.flushed
+            .saturating_sub(self.settled.total())
+            .saturating_sub(self.kept)
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod conntrack;
 mod control;
+mod intake;
 mod remote_agent;
 
 use std::time::Duration;
@@ -285,6 +286,7 @@ impl<'s> Reader<'s> {
             queue_flushes: self.int("greyhound.outputs.queue_flushes"),
             queue_points: self.int("greyhound.outputs.queue_points"),
             prometheus: Some(prometheus).filter(|prometheus| !prometheus.listen.is_empty()),
+            datadog: self.datadog(),
             print: self.bool("greyhound.print"),
             ndjson: self
                 .text_or_none("greyhound.ndjson.path")

@@ -96,50 +96,43 @@ pub(super) const ROWS: &[Row] = &[
         Kind::BYTES,
         "2621440",
         "Compressed bytes of a payload",
-    )
-    .no_effect(),
+    ),
     Row::new(
         "serializer_max_uncompressed_payload_size",
         Kind::BYTES,
         "4194304",
         "Bytes of a payload",
-    )
-    .no_effect(),
+    ),
     Row::new(
         "serializer_max_series_points_per_payload",
         Kind::COUNT,
         "10000",
         "Points of a payload of series",
-    )
-    .no_effect(),
+    ),
     Row::new(
         "serializer_max_series_payload_size",
         Kind::BYTES,
         "512000",
         "Compressed bytes of a payload of series",
-    )
-    .no_effect(),
+    ),
     Row::new(
         "serializer_max_series_uncompressed_payload_size",
         Kind::BYTES,
         "5242880",
         "Bytes of a payload of series",
-    )
-    .no_effect(),
+    ),
     Row::new(
         "serializer_compressor_kind",
         Kind::Word(&["zlib", "zstd", "gzip", "none"]),
         "zstd",
         "Compression of payloads",
-    )
-    .no_effect(),
+    ),
     Row::new(
         "serializer_zstd_compressor_level",
         Kind::Int { min: 1, max: 22 },
         "1",
         "Effort of that compression",
-    )
-    .no_effect(),
+    ),
     Row::new(
         "enable_stream_payload_serialization",
         Kind::Bool,

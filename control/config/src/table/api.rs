@@ -33,30 +33,32 @@ pub(super) const ROWS: &[Row] = &[
     ),
     Row::new("tags", Kind::Texts, "", "Tags of the host").no_effect(),
     Row::new("extra_tags", Kind::Texts, "", "More tags of the host").no_effect(),
-    Row::new("api_key", Kind::Secret, "", "Key of the intake").no_effect(),
-    Row::new("site", Kind::Text, "datadoghq.com", "Site of the intake").no_effect(),
+    Row::new(
+        "api_key",
+        Kind::Secret,
+        "",
+        "Key of the intake; when set, flushes are sent there",
+    ),
+    Row::new("site", Kind::Text, "datadoghq.com", "Site of the intake"),
     Row::new(
         "dd_url",
         Kind::Text,
         "",
         "Address of the intake, when it is not the site's",
     )
-    .env(&["DD_URL"])
-    .no_effect(),
+    .env(&["DD_URL"]),
     Row::new(
         "additional_endpoints",
         Kind::Endpoints,
         "{}",
         "More intakes and their keys",
-    )
-    .no_effect(),
+    ),
     Row::new(
         "forwarder_timeout",
         Kind::SECONDS,
         "20",
         "Timeout of one request",
-    )
-    .no_effect(),
+    ),
     Row::new(
         "forwarder_num_workers",
         Kind::Int { min: 1, max: 1024 },
@@ -97,15 +99,13 @@ pub(super) const ROWS: &[Row] = &[
         Kind::BYTES,
         "15MiB",
         "Bytes of payloads kept for another try",
-    )
-    .no_effect(),
+    ),
     Row::new(
         "forwarder_retry_queue_max_size",
         Kind::BYTES,
         "0",
         "Old name of forwarder_retry_queue_payloads_max_size; 0 = not set",
-    )
-    .no_effect(),
+    ),
     Row::new(
         "forwarder_retry_queue_capacity_time_interval_sec",
         Kind::SECONDS,
@@ -118,36 +118,31 @@ pub(super) const ROWS: &[Row] = &[
         Kind::POSITIVE,
         "2",
         "Growth of the wait after an error",
-    )
-    .no_effect(),
+    ),
     Row::new(
         "forwarder_backoff_base",
         Kind::POSITIVE,
         "2",
         "First wait in seconds",
-    )
-    .no_effect(),
+    ),
     Row::new(
         "forwarder_backoff_max",
         Kind::POSITIVE,
         "64",
         "Longest wait in seconds",
-    )
-    .no_effect(),
+    ),
     Row::new(
         "forwarder_recovery_interval",
         Kind::COUNT,
         "2",
         "Errors one success makes good",
-    )
-    .no_effect(),
+    ),
     Row::new(
         "forwarder_recovery_reset",
         Kind::Bool,
         "false",
         "One success makes all good",
-    )
-    .no_effect(),
+    ),
     Row::new(
         "forwarder_connection_reset_interval",
         Kind::SECONDS,
@@ -160,29 +155,25 @@ pub(super) const ROWS: &[Row] = &[
         Kind::COUNT,
         "60",
         "Minutes between checks of the key",
-    )
-    .no_effect(),
+    ),
     Row::new(
         "forwarder_storage_path",
         Kind::Path,
         "",
         "Directory of the retry queue on disk",
-    )
-    .no_effect(),
+    ),
     Row::new(
         "forwarder_storage_max_size_in_bytes",
         Kind::BYTES,
         "0",
         "Bytes of the retry queue on disk; 0 = off",
-    )
-    .no_effect(),
+    ),
     Row::new(
         "forwarder_storage_max_disk_ratio",
         Kind::SHARE,
         "0.80",
         "Share of the disk that may be full",
-    )
-    .no_effect(),
+    ),
     Row::new(
         "forwarder_flush_to_disk_mem_ratio",
         Kind::SHARE,
@@ -195,6 +186,12 @@ pub(super) const ROWS: &[Row] = &[
         Kind::COUNT,
         "10",
         "Age at which files on disk are dropped",
+    ),
+    Row::new(
+        "flare_stripped_keys",
+        Kind::Texts,
+        "",
+        "More names whose values a flare leaves out",
     )
-    .no_effect(),
+    .reloadable(),
 ];

@@ -9,6 +9,7 @@ use greyhound_model::flush::FlushBatch;
 use greyhound_model::time::Clock;
 use greyhound_pipeline::engine::Output;
 use greyhound_sinks::config::{self, FanoutConfig, HttpConfig, PrintConfig, PrometheusConfig};
+use greyhound_sinks::datadog::KeyHandle;
 use greyhound_sinks::fanout::Fanout;
 use greyhound_sinks::ndjson;
 use greyhound_sinks::print::PrintSink;
@@ -18,12 +19,16 @@ use greyhound_sinks::sink::Sink;
 use super::pipeline::pick;
 use crate::cli::colours_wanted;
 
+mod datadog;
+
 /// Sinks that are not started yet.
 pub struct Sinks {
     /// One per output.
     pub sinks: Vec<Box<dyn Sink>>,
     /// What `/metrics` shows, when Prometheus is on.
     pub exposition: Option<Exposition>,
+    /// Through which `api_key` is changed while running, when there is such a sink.
+    pub api_key: Option<KeyHandle>,
 }
 
 /// Hands flushes from the pipeline to the fan-out.
@@ -71,7 +76,19 @@ impl Sinks {
             };
             sinks.push(Box::new(ndjson::open(&target)?));
         }
-        Ok(Self { sinks, exposition })
+        let mut api_key = None;
+        if let Some(settings) = &outputs.datadog {
+            for sink in datadog::open(settings)? {
+                // The first one is that of `api_key`.
+                api_key.get_or_insert_with(|| sink.key_handle());
+                sinks.push(Box::new(sink));
+            }
+        }
+        Ok(Self {
+            sinks,
+            exposition,
+            api_key,
+        })
     }
 }
 
