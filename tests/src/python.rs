@@ -1,13 +1,29 @@
-//! The Python client `datadog`, in a virtual environment of the tests' own.
+//! Python clients, in virtual environments of the tests' own: `datadog`, and `grpcio` with stubs generated
+//! from our `.proto` files.
 
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
+use tempfile::TempDir;
+
 use crate::command::{self, Finished};
 use crate::{daemon, skip, source, tools};
 
 const VERSION: &str = "0.56.0";
+const GRPC_VERSION: &str = "1.85.1";
+
+/// What runs `clients/grpc_client.py`.
+#[derive(Debug)]
+pub struct GrpcClient {
+    /// The interpreter that can `import grpc`.
+    pub python: PathBuf,
+    /// The client.
+    pub script: PathBuf,
+    /// Modules generated from our `.proto` files.
+    pub stubs: PathBuf,
+    _folder: TempDir,
+}
 
 /// The interpreter that can `import datadog`, or a skip. Blocks while it is installed.
 pub fn datadog() -> Option<PathBuf> {
@@ -37,6 +53,34 @@ pub fn run_text(python: &PathBuf, program: &str) -> Finished {
     succeeds(daemon::clean(Command::new(python)).arg("-c").arg(program))
 }
 
+/// A gRPC client that knows our messages, or a skip. Blocks while it is installed.
+pub fn grpc() -> Option<GrpcClient> {
+    skip::or_skip(install_grpc())
+}
+
+fn install_grpc() -> Result<GrpcClient, String> {
+    let package = [
+        format!("grpcio=={GRPC_VERSION}"),
+        format!("grpcio-tools=={GRPC_VERSION}"),
+    ];
+    let python = environment(&format!("python-grpc-{GRPC_VERSION}"), &package)?;
+    let protos = source::root().join("proto/proto");
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let mut compile = Command::new(&python);
+    compile.args(["-m", "grpc_tools.protoc", "-I"]).arg(&protos);
+    for option in ["--python_out", "--grpc_python_out"] {
+        compile.arg(format!("{option}={}", folder.path().display()));
+    }
+    compile.args(source::files(&protos.join("datadog"), "proto"));
+    command::succeed(&mut compile, tools::INSTALL)?;
+    Ok(GrpcClient {
+        python,
+        script: source::root().join("tests/clients/grpc_client.py"),
+        stubs: folder.path().to_owned(),
+        _folder: folder,
+    })
+}
+
 fn succeeds(command: &mut Command) -> Finished {
     let done = command::finish(command, tools::INSTALL).expect("the client ends");
     assert_eq!(done.code(), 0, "{}{}", done.stdout, done.stderr);
@@ -44,7 +88,13 @@ fn succeeds(command: &mut Command) -> Finished {
 }
 
 fn install() -> Result<PathBuf, String> {
-    let folder = tools::once(&format!("python-datadog-{VERSION}"), |folder| {
+    let package = [format!("datadog=={VERSION}")];
+    environment(&format!("python-datadog-{VERSION}"), &package)
+}
+
+/// The interpreter of a virtual environment with these packages.
+fn environment(name: &str, packages: &[String]) -> Result<PathBuf, String> {
+    let folder = tools::once(name, |folder| {
         command::succeed(
             Command::new("python3").args(["-m", "venv"]).arg(folder),
             tools::INSTALL,
@@ -54,7 +104,7 @@ fn install() -> Result<PathBuf, String> {
             Command::new(folder.join("bin/python"))
                 .args(["-m", "pip", "install", "--quiet", "--no-input"])
                 .arg("--disable-pip-version-check")
-                .arg(format!("datadog=={VERSION}")),
+                .args(packages),
             tools::INSTALL,
         )
         .map(drop)
