@@ -70,15 +70,17 @@ pub struct ReloadState {
 
 struct Inner {
     current: RwLock<Generation>,
+    /// Who follows. Held for the whole of a change, which may wait for files, programs and lanes.
+    changing: Mutex<Vec<Arc<dyn Apply>>>,
+    /// Held for moments only, so that whoever asks what happened never waits for a change.
     book: Mutex<Book>,
     feed: Feed,
     sources: Sources,
     file: Option<PathBuf>,
 }
 
-/// What only changes touch.
+/// What happened so far.
 struct Book {
-    appliers: Vec<Arc<dyn Apply>>,
     history: VecDeque<(Arc<Change>, Arc<Store>)>,
     /// Keys that wait for a restart, with the value the process runs with.
     waiting: BTreeMap<&'static str, Value>,
@@ -114,8 +116,8 @@ impl Live {
                 settings: Arc::new(loaded.settings),
                 report: Arc::new(loaded.report),
             }),
+            changing: Mutex::new(Vec::new()),
             book: Mutex::new(Book {
-                appliers: Vec::new(),
                 history: VecDeque::from([(Arc::new(start), store)]),
                 waiting: BTreeMap::new(),
                 reloads: ReloadState::default(),
@@ -157,7 +159,7 @@ impl Live {
 
     /// From here on `applier` is asked about every change.
     pub fn attach(&self, applier: Arc<dyn Apply>) {
-        self.book().appliers.push(applier);
+        self.changing().push(applier);
     }
 
     /// Puts a value in the notation of the environment into a layer.
@@ -172,10 +174,10 @@ impl Live {
         by: Place,
         cause: Cause,
     ) -> Result<Change, ChangeError> {
-        let mut book = self.book();
+        let parts = self.changing();
         let mut store = Store::clone(&self.store());
         store.set_text(key, layer, text, by)?;
-        let change = self.change(&mut book, store, cause);
+        let change = self.change(&parts, store, cause);
         change.map_err(ChangeError::Refused)
     }
 
@@ -191,10 +193,10 @@ impl Live {
         by: Place,
         cause: Cause,
     ) -> Result<Change, ChangeError> {
-        let mut book = self.book();
+        let parts = self.changing();
         let mut store = Store::clone(&self.store());
         store.set(key, layer, value, by)?;
-        let change = self.change(&mut book, store, cause);
+        let change = self.change(&parts, store, cause);
         change.map_err(ChangeError::Refused)
     }
 
@@ -203,10 +205,10 @@ impl Live {
     /// # Errors
     /// An unknown key, or a part of the process that cannot follow. Nothing changed.
     pub fn unset(&self, key: &str, layer: Layer, cause: Cause) -> Result<Change, ChangeError> {
-        let mut book = self.book();
+        let parts = self.changing();
         let mut store = Store::clone(&self.store());
         store.unset(key, layer)?;
-        let change = self.change(&mut book, store, cause);
+        let change = self.change(&parts, store, cause);
         change.map_err(ChangeError::Refused)
     }
 
@@ -219,10 +221,10 @@ impl Live {
         cause: Cause,
         edit: impl FnOnce(&mut Store) -> Result<(), ChangeError>,
     ) -> Result<Change, ChangeError> {
-        let mut book = self.book();
+        let parts = self.changing();
         let mut store = Store::clone(&self.store());
         edit(&mut store)?;
-        let change = self.change(&mut book, store, cause);
+        let change = self.change(&parts, store, cause);
         change.map_err(ChangeError::Refused)
     }
 
@@ -231,8 +233,9 @@ impl Live {
     /// # Errors
     /// Every wrong value with its place, or a part of the process that cannot follow. Nothing changed.
     pub fn reload(&self, cause: Cause) -> Result<Change, ReloadError> {
+        let parts = self.changing();
+        let result = self.reload_locked(&parts, cause);
         let mut book = self.book();
-        let result = self.reload_locked(&mut book, cause);
         match &result {
             Ok(_) => {
                 book.reloads.taken += 1;
@@ -271,11 +274,11 @@ impl Live {
         Ok(store)
     }
 
-    fn reload_locked(&self, book: &mut Book, cause: Cause) -> Result<Change, ReloadError> {
+    fn reload_locked(&self, parts: &[Arc<dyn Apply>], cause: Cause) -> Result<Change, ReloadError> {
         let fresh = load::load(&self.0.sources)?;
         let mut store = Store::clone(&self.store());
         store.take_layers(&fresh.store, &RELOADED);
-        self.change(book, store, cause)
+        self.change(parts, store, cause)
             .map_err(ReloadError::Refused)
     }
 
@@ -285,16 +288,11 @@ impl Live {
     /// # Errors
     /// The generation is not kept any more, or a part of the process cannot follow. Nothing changed.
     pub fn rollback(&self, generation: u64) -> Result<Change, ReloadError> {
-        let mut book = self.book();
-        let kept = book
-            .history
-            .iter()
-            .find(|(change, _)| change.generation == generation);
-        let store = match kept {
-            Some((_, store)) => Store::clone(store),
-            None => return Err(ReloadError::NoGeneration(generation)),
-        };
-        self.change(&mut book, store, Cause::Rollback(generation))
+        let parts = self.changing();
+        let kept = self.store_of(generation);
+        let store = kept.ok_or(ReloadError::NoGeneration(generation))?;
+        let store = Store::clone(&store);
+        self.change(&parts, store, Cause::Rollback(generation))
             .map_err(ReloadError::Refused)
     }
 
@@ -330,7 +328,7 @@ impl Live {
     /// Makes `store` the next generation, or names the keys the process cannot follow.
     fn change(
         &self,
-        book: &mut Book,
+        parts: &[Arc<dyn Apply>],
         store: Store,
         cause: Cause,
     ) -> Result<Change, Vec<KeyResult>> {
@@ -349,10 +347,12 @@ impl Live {
         let settings = Arc::new(settings);
         if !differences.is_empty() {
             let changed = changed_keys(&old.store, &store, &differences);
-            let prepared = prepare(book, &old.settings, &settings, &changed)?;
+            let prepared = prepare(parts, &old.settings, &settings, &changed)?;
             let results = prepared.into_iter().flat_map(Prepared::commit).collect();
             change.generation += 1;
-            change.keys = book.outcomes(&old.store, &store, &differences, &changed, results);
+            change.keys = self
+                .book()
+                .outcomes(&old.store, &store, &differences, &changed, results);
         }
         let next = Generation {
             number: change.generation,
@@ -367,12 +367,18 @@ impl Live {
             .unwrap_or_else(PoisonError::into_inner) = next;
         change.sequence = self.0.feed.publish(Arc::clone(&store), &differences);
         if !change.is_empty() {
+            let mut book = self.book();
             if book.history.len() >= HISTORY_MAX {
                 book.history.pop_front();
             }
             book.history.push_back((Arc::new(change.clone()), store));
         }
         Ok(change)
+    }
+
+    fn changing(&self) -> MutexGuard<'_, Vec<Arc<dyn Apply>>> {
+        let changing = &self.0.changing;
+        changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -403,7 +409,7 @@ fn changed_keys(old: &Store, new: &Store, differences: &[Difference]) -> Vec<&'s
 }
 
 fn prepare(
-    book: &Book,
+    parts: &[Arc<dyn Apply>],
     old: &Settings,
     new: &Settings,
     changed: &[&'static str],
@@ -411,7 +417,7 @@ fn prepare(
     if changed.is_empty() {
         return Ok(Vec::new());
     }
-    book.appliers
+    parts
         .iter()
         .map(|applier| applier.prepare(old, new, changed))
         .collect()

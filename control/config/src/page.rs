@@ -38,8 +38,9 @@ fn write_page(page: &mut String) -> std::fmt::Result {
          - durations: `1h30m`, `10s`, `100ms`, `200us`, `50ns`, or a number of the unit the row names.\n\
          - sizes: bytes, or K, M, G, T with `B` or `iB` after it; all count in steps of 1024.\n\
          - lists: a YAML list, or texts in one value with blanks between.\n\n\
-         *Live* says whether a change can take effect while running, once a reload exists: this version\n\
-         reads settings at start only. Rows marked **no effect** are read and checked but do nothing in\n\
+         *Live* says whether a change takes effect while running: the file is read again on SIGHUP, by\n\
+         `greyhound config reload`, and when it changed; `greyhound config set` changes one setting until\n\
+         the process ends. What is not live needs a restart, and is said to. Rows marked **no effect** are read and checked but do nothing in\n\
          this version; when one is set, the start says so.\n",
         paths = DEFAULT_PATHS.map(|path| format!("`{path}`")).join(", "),
         limit = size::format(u64::try_from(FILE_LEN_BYTES_MAX).unwrap_or(u64::MAX)),

@@ -78,36 +78,36 @@ impl Secrets {
         error: &mut SettingsError,
     ) {
         let found = find(store);
-        let mut cache = self.cache();
-        let is_stale = std::mem::take(&mut cache.is_stale);
-        cache.report = SecretReport {
-            handles: by_handle(&found),
-            last_error: None,
-        };
+        let wanted: BTreeSet<&str> = found
+            .iter()
+            .flat_map(|used| used.handles.iter())
+            .map(String::as_str)
+            .collect();
+        let missing = self.missing(&found, &wanted);
         if found.is_empty() || backend.command.as_os_str().is_empty() {
             return;
         }
-        let wanted: BTreeSet<&str> = found
-            .iter()
-            .flat_map(|use_| use_.handles.iter())
-            .map(String::as_str)
-            .collect();
-        let missing: Vec<&str> = wanted
-            .iter()
-            .copied()
-            .filter(|handle| is_stale || !cache.values.contains_key(*handle))
-            .collect();
         if wanted.len() > HANDLES_MAX {
             let why = format!("more than {HANDLES_MAX} secret handles");
-            return refuse(&found, &mut cache, &why, error);
+            return self.refuse(&found, &why, error);
         }
-        if !missing.is_empty() {
-            match backend::fetch(backend, &missing) {
-                Ok(fetched) => cache.values.extend(fetched),
-                Err(failed) => return refuse(&found, &mut cache, &failed.to_string(), error),
+        // Nobody who asks for the report waits for the program.
+        let fetched = match missing.is_empty() {
+            true => Ok(BTreeMap::new()),
+            false => backend::fetch(backend, &missing),
+        };
+        let mut cache = match fetched {
+            Ok(fetched) => {
+                let mut cache = self.cache();
+                cache.values.extend(fetched);
+                cache
             }
-        }
-        for used in found {
+            Err(failed) => return self.refuse(&found, &failed.to_string(), error),
+        };
+        cache
+            .values
+            .retain(|name, _| wanted.contains(name.as_str()));
+        for used in &found {
             let value = used.resolved(&cache.values);
             let names: Vec<&str> = used.handles.iter().map(String::as_str).collect();
             let place = Place::Other {
@@ -128,15 +128,30 @@ impl Secrets {
         }
     }
 
+    /// Notes what is asked for, and says what of it has to be fetched.
+    fn missing<'w>(&self, found: &[Use], wanted: &BTreeSet<&'w str>) -> Vec<&'w str> {
+        let mut cache = self.cache();
+        let is_stale = std::mem::take(&mut cache.is_stale);
+        cache.report = SecretReport {
+            handles: by_handle(found),
+            last_error: None,
+        };
+        wanted
+            .iter()
+            .copied()
+            .filter(|handle| is_stale || !cache.values.contains_key(*handle))
+            .collect()
+    }
+
+    fn refuse(&self, found: &[Use], why: &str, error: &mut SettingsError) {
+        self.cache().report.last_error = Some(why.to_owned());
+        for used in found {
+            used.refuse(why, error);
+        }
+    }
+
     fn cache(&self) -> MutexGuard<'_, Cache> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn refuse(found: &[Use], cache: &mut Cache, why: &str, error: &mut SettingsError) {
-    cache.report.last_error = Some(why.to_owned());
-    for used in found {
-        used.refuse(why, error);
     }
 }
 

@@ -92,7 +92,8 @@ pub(super) const LISTENERS: &[Row] = &[
         Kind::Addresses,
         "",
         "UDP addresses beside the one of dogstatsd_port, host:port or [v6]:port",
-    ),
+    )
+    .reloadable(),
     Row::new(
         "greyhound.receive_buffer",
         Kind::BYTES,
@@ -104,13 +105,15 @@ pub(super) const LISTENERS: &[Row] = &[
         Kind::Paths,
         "",
         "Unix datagram sockets beside dogstatsd_socket",
-    ),
+    )
+    .reloadable(),
     Row::new(
         "greyhound.uds.stream_sockets",
         Kind::Paths,
         "",
         "Unix stream sockets beside dogstatsd_stream_socket",
-    ),
+    )
+    .reloadable(),
     Row::new(
         "greyhound.uds.mode",
         Kind::Mode,

@@ -1,4 +1,5 @@
-//! The thread that reloads: on SIGHUP, and when the settings file changed.
+//! The thread that reloads: on SIGHUP, when the settings file changed, and when secrets are due to be
+//! fetched again.
 //!
 //! The file is looked at once a second: first its metadata, its content only when those differ. A
 //! change counts when the metadata stayed the same for one more second, so that a file which is being
@@ -11,11 +12,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use greyhound_config::live::Live;
-use greyhound_config::live::change::{Cause, Change, Outcome};
+use greyhound_config::live::change::{Cause, Change, Outcome, ReloadError};
 use tracing::{error, info, warn};
 
 const LOOK: Duration = Duration::from_secs(1);
@@ -57,6 +58,7 @@ pub(super) fn start(live: &Live) -> anyhow::Result<Reloads> {
 }
 
 fn run(live: &Live, mut file: Option<FileWatch>, requests: &Receiver<()>) {
+    let mut fetched = Instant::now();
     loop {
         let cause = match requests.recv_timeout(LOOK) {
             Ok(()) => Some(Cause::Signal),
@@ -68,15 +70,20 @@ fn run(live: &Live, mut file: Option<FileWatch>, requests: &Receiver<()>) {
         let has_changed = file.as_mut().is_some_and(|file| file.look(cause.is_some()));
         let cause = cause.or((has_changed && watched).then_some(Cause::FileChanged));
         if let Some(cause) = cause {
-            reload(live, cause);
+            told(live.reload(cause));
             thread::sleep(REST);
+        }
+        let interval = live.settings().secrets.refresh_interval;
+        if !interval.is_zero() && fetched.elapsed() >= interval {
+            fetched = Instant::now();
+            told(live.refresh_secrets());
         }
     }
 }
 
-/// Reloads and says in the log what came of it.
-fn reload(live: &Live, cause: Cause) {
-    match live.reload(cause) {
+/// Says in the log what came of a reload.
+fn told(result: Result<Change, ReloadError>) {
+    match result {
         Ok(change) => tell(&change),
         Err(refused) => {
             for line in refused.to_string().lines() {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  changed keys ─▶ rules: compile ──────────▶ Handle::set_rules, all lanes
+//!               ├▶ listeners: bind ─────────▶ ListenerStep::commit: read new, drain and close old
 //!               ├▶ bucket width: check ─────▶ Handle::set_bucket_width, at the next boundary
 //!               └▶ log level ───────────────▶ Level::set
 //! ```
@@ -10,6 +11,7 @@
 //! table says that its key can change while running exactly when somebody here names it, or reads it
 //! when it is needed.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use greyhound_config::live::apply::{Apply, Prepared};
@@ -17,15 +19,21 @@ use greyhound_config::live::change::{KeyResult, Outcome};
 use greyhound_config::settings::{LogLevel, Settings};
 use greyhound_model::time::BucketWidth;
 use greyhound_pipeline::engine::handle::Handle;
+use greyhound_pipeline::engine::listeners::ListenerStep;
+use greyhound_pipeline::ledger::Transport;
 use greyhound_pipeline::rules::Rules;
 use tracing::level_filters::LevelFilter;
 use tracing::warn;
 
 use crate::logging::Level;
+use crate::startup;
 use crate::wiring::pipeline;
 
 /// How long a change waits for lanes; one that is late follows when it answers again.
 const LANES_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The same for listeners: one that goes is drained for half of it at most.
+const LISTENERS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What messages meet: one generation of rules.
 const RULES: &[&str] = &[
@@ -51,6 +59,7 @@ const RULES: &[&str] = &[
     "dogstatsd_entity_id_precedence",
     "dogstatsd_tag_cardinality",
     "origin_detection_unified",
+    "greyhound.conntrack.attribution_tag",
     "greyhound.limits.contexts",
     "greyhound.limits.contexts_per_origin",
     "greyhound.limits.tags_per_metric",
@@ -58,6 +67,18 @@ const RULES: &[&str] = &[
     "greyhound.limits.histogram_values",
     "greyhound.limits.events",
     "greyhound.limits.memory",
+];
+/// Where packets come from.
+const LISTENERS: &[&str] = &[
+    "use_dogstatsd",
+    "dogstatsd_port",
+    "bind_host",
+    "dogstatsd_non_local_traffic",
+    "dogstatsd_socket",
+    "dogstatsd_stream_socket",
+    "greyhound.udp.listeners",
+    "greyhound.uds.sockets",
+    "greyhound.uds.stream_sockets",
 ];
 const BUCKET: &str = "greyhound.bucket_seconds";
 const LOG_LEVEL: &str = "log_level";
@@ -76,6 +97,7 @@ struct Step {
     log: Level,
     level: Option<LevelFilter>,
     rules: Option<Rules>,
+    listeners: Option<ListenerStep>,
     width: Option<BucketWidth>,
     keys: Vec<&'static str>,
 }
@@ -104,8 +126,23 @@ impl Apply for Followers {
         let keys: Vec<&'static str> = changed
             .iter()
             .copied()
-            .filter(|key| RULES.contains(key) || [BUCKET, LOG_LEVEL].contains(key))
+            .filter(|key| {
+                RULES.contains(key) || LISTENERS.contains(key) || [BUCKET, LOG_LEVEL].contains(key)
+            })
             .collect();
+        let listening: Vec<&'static str> = keys
+            .iter()
+            .copied()
+            .filter(|key| LISTENERS.contains(key))
+            .collect();
+        let listeners = match listening.is_empty() {
+            true => None,
+            false => Some(self.listeners(new).map_err(|error| {
+                let why = format!("{error:#}");
+                let refused = |&key| refused(key, &why);
+                listening.iter().flat_map(refused).collect::<Vec<_>>()
+            })?),
+        };
         let has_rules = keys.iter().any(|key| RULES.contains(key));
         let rules = has_rules.then(|| compile(new)).transpose()?;
         let width = match keys.contains(&BUCKET) {
@@ -123,9 +160,35 @@ impl Apply for Followers {
             log: self.log.clone(),
             level,
             rules,
+            listeners,
             width,
             keys,
         }))
+    }
+}
+
+impl Followers {
+    /// Binds what is missing. Blocks for name look-ups and on the file system.
+    fn listeners(&self, new: &Settings) -> anyhow::Result<ListenerStep> {
+        let present = self.engine.listeners();
+        // The socket nobody asked for stays where it was found a place at start.
+        let default_socket = |path: &Path| {
+            let mut sockets = present
+                .iter()
+                .filter(|listener| listener.open && listener.info.transport == Transport::Unixgram);
+            let own = sockets
+                .find(|listener| Path::new(&listener.info.address).file_name() == path.file_name());
+            match own {
+                Some(listener) => Ok(PathBuf::from(&listener.info.address)),
+                None => startup::default_socket(path),
+            }
+        };
+        let (config, notices) = pipeline::config_with_listeners(new, "", default_socket)?;
+        let step = self.engine.prepare_listeners(&config.listen)?;
+        for notice in notices.iter().chain(step.warnings()) {
+            warn!("{notice}");
+        }
+        Ok(step)
     }
 }
 
@@ -163,12 +226,21 @@ impl Prepared for Step {
         if let Some(width) = self.width {
             self.engine.set_bucket_width(width, LANES_PATIENCE);
         }
-        let outcome = Outcome::Applied;
+        let has_listeners = self
+            .listeners
+            .is_none_or(|step| step.commit(LISTENERS_PATIENCE));
+        if !has_listeners {
+            warn!("a lane does not answer, listeners change with a restart");
+        }
+        let outcome = |key: &&'static str| match has_listeners || !LISTENERS.contains(key) {
+            true => Outcome::Applied,
+            false => Outcome::NeedsRestart,
+        };
         self.keys
-            .into_iter()
+            .iter()
             .map(|key| KeyResult {
                 key,
-                outcome: outcome.clone(),
+                outcome: outcome(key),
             })
             .collect()
     }
@@ -181,7 +253,8 @@ mod tests {
 
     #[test]
     fn rows_say_what_can_change_while_running() {
-        for key in RULES.iter().chain(&[BUCKET, LOG_LEVEL]) {
+        let followed = RULES.iter().chain(LISTENERS).chain(&[BUCKET, LOG_LEVEL]);
+        for key in followed {
             let row = table::table().row(key).expect("a key of the table");
             assert!(row.reloadable, "{key}");
         }
