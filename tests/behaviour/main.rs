@@ -21,6 +21,7 @@ mod limits;
 mod print;
 mod prometheus_real;
 mod readme;
+mod reload;
 mod registry;
 mod send;
 mod settings;
