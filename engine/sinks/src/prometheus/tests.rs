@@ -124,8 +124,8 @@ page_views_total{canary="true",env="prod"} 12
 page_views_total{env="dev"} 3
 # HELP queue_depth DogStatsD gauge queue.depth.
 # TYPE queue_depth gauge
-queue_depth{host="web-1"} -1
 queue_depth 7.5
+queue_depth{host="web-1"} -1
 # HELP req_size DogStatsD distribution req.size, quantiles over the last 60 s.
 # TYPE req_size summary
 req_size{route="/a\"b\\",quantile="0.5"} 100
