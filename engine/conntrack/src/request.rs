@@ -111,9 +111,14 @@ pub fn delete(original: &Tuple, id: u32, sequence: u32) -> Vec<u8> {
 pub fn inject(entry: &Injected, sequence: u32) -> Vec<u8> {
     const CONFIRMED: u32 = 0x8;
     let (original, reply) = (&entry.original, &entry.reply);
+    // The kernel sets its status bits when it rewrites the answer's tuple itself.
+    let untranslated = match entry.translate {
+        true => original.reversed(),
+        false => *reply,
+    };
     let mut attributes = vec![
         tuple_attribute(original, Direction::Original),
-        tuple_attribute(reply, Direction::Reply),
+        tuple_attribute(&untranslated, Direction::Reply),
         ConntrackAttribute::CtaTimeout(entry.timeout_seconds),
         ConntrackAttribute::CtaStatus(Status::from_bits_retain(CONFIRMED)),
     ];
