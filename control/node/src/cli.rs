@@ -11,6 +11,7 @@ mod bench;
 mod completions;
 mod config;
 mod config_stream;
+mod conntrack;
 mod explain;
 mod man;
 mod run;
@@ -71,6 +72,8 @@ enum Command {
     Send(send::Args),
     /// Send load of exactly known size, to measure a server with
     Bench(bench::Args),
+    /// Look into the kernel's connection table
+    Conntrack(conntrack::Args),
     /// Say what the engine understands of messages, or why it refuses them
     Explain(explain::Args),
     /// Show, check and explain settings
@@ -191,6 +194,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Bench(args) => bench::run(&args, &mut out, &mut io::stdin().lock()),
         Command::Config(args) => config::run(&args, &mut out),
         Command::ConfigStream(args) => config_stream::run(&args, &mut out),
+        Command::Conntrack(args) => conntrack::run(&args, &mut out),
         Command::Explain(args) => explain::run(args, &mut out),
         Command::Version(args) => version::run(&args, &mut out),
         Command::Completions(args) => completions::run(&args, &mut out),

@@ -40,6 +40,7 @@ use crate::hostname::Hostname;
 use crate::logging::{self, Logging};
 use crate::wiring::reload::{Followers, level_filter};
 use crate::wiring::server::Served;
+use crate::wiring::conntrack::{Conntrack, Shown};
 use crate::wiring::sinks::{FanoutOutput, Sinks};
 use crate::{holder, startup, summary, wiring};
 
@@ -56,6 +57,7 @@ const SINK_TIME_MAX: Duration = Duration::from_secs(5);
 /// Everything that runs.
 struct Running {
     engine: Engine,
+    conntrack: Option<Conntrack>,
     fanout: Arc<Fanout>,
     http: Option<HttpServer>,
     control: Option<Server>,
@@ -220,11 +222,13 @@ fn start(plan: Plan, notices: &mut Vec<String>) -> anyhow::Result<Running> {
         None => None,
     };
 
+    let conntrack_view: Arc<OnceLock<Shown>> = Arc::default();
     let served = Served {
         live: plan.live.clone(),
         hostname: hostname.name.clone(),
         registry: Arc::clone(&registry),
         engine: Arc::clone(&engine_view),
+        conntrack: Arc::clone(&conntrack_view),
         stop: plan.stop,
     };
     let control = startup::behind_the_lanes(|| wiring::server::start(served));
@@ -233,9 +237,14 @@ fn start(plan: Plan, notices: &mut Vec<String>) -> anyhow::Result<Running> {
     let engine = Engine::start(config, clock, output)?;
     let handle = engine.handle();
     wiring::telemetry::register(&registry, &handle)?;
+    let conntrack = wiring::conntrack::start(settings, &handle);
+    if let Some(conntrack) = &conntrack {
+        conntrack_view.set(conntrack.shown()).ok();
+    }
     engine_view.set(handle).ok();
     let running = Running {
         engine,
+        conntrack,
         fanout,
         http,
         control,
@@ -355,6 +364,7 @@ impl Running {
     fn stop_in_order(self, deadline: Instant) -> Ending {
         let left = || deadline.saturating_duration_since(Instant::now());
         let for_sinks = (left() / SINK_SHARE).min(SINK_TIME_MAX);
+        drop(self.conntrack);
         let stopped = self.engine.stop(left().saturating_sub(for_sinks));
         let sinks = self.fanout.stop(deadline);
         if let Some(http) = self.http {

@@ -10,6 +10,7 @@
 
 pub mod grpc;
 mod memory;
+pub mod conntrack;
 pub mod pipeline;
 pub mod reload;
 pub mod server;

@@ -68,6 +68,7 @@ pub fn config_with_listeners(
     default_socket: impl Fn(&Path) -> Result<PathBuf, String>,
 ) -> anyhow::Result<(Config, Vec<String>)> {
     let mut config = config(settings, hostname)?;
+    config.listen.udp_peers = settings.conntrack.names_clients();
     config.rules = running_rules(settings);
     let mut notices = Vec::new();
     let listen = &settings.listen;
@@ -168,6 +169,8 @@ fn lanes(lanes: &settings::Lanes) -> LanesConfig {
 /// The rules as they run: bounds nobody set are worked out.
 pub fn running_rules(settings: &Settings) -> RulesConfig {
     let mut rules = rules(settings);
+    let tag = settings.conntrack.attribution_tag.clone();
+    rules.client_tag = tag.map(String::into_bytes);
     if rules.limits.memory_bytes == 0 {
         rules.limits.memory_bytes = memory::default_bytes();
     }

@@ -19,6 +19,7 @@ use greyhound_server::server::{Parts, Server};
 use greyhound_telemetry::Registry;
 use tracing::{error, info};
 
+use super::conntrack::{ConntrackRoutes, Shown};
 use crate::places::Places;
 use crate::wiring::grpc::Grpc;
 
@@ -32,6 +33,8 @@ pub struct Served {
     pub registry: Arc<Registry>,
     /// The engine, once it runs.
     pub engine: Arc<OnceLock<Handle>>,
+    /// The connection table's reader, once it runs.
+    pub conntrack: Arc<OnceLock<Shown>>,
     /// Begins an orderly stop.
     pub stop: Arc<dyn Fn() + Send + Sync>,
 }
@@ -77,6 +80,7 @@ fn parts(served: Served, config: &Config) -> anyhow::Result<Parts> {
         routes: vec![
             Arc::new(SettingsRoutes::new(served.live.clone())),
             Arc::new(SecretRoutes::new(served.live)),
+            Arc::new(ConntrackRoutes(served.conntrack)),
         ],
         registry: served.registry,
         stats: None,
