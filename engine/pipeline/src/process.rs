@@ -38,6 +38,7 @@ use crate::ledger::{LaneCells, LaneTally, Ledger, ListenerId, Tally, TallyCells}
 use crate::rules::Rules;
 
 use ahead::{AHEAD_FROM, Ahead};
+use close::Sweep;
 use sender::Origins;
 
 /// One datagram or frame, whole.
@@ -69,8 +70,7 @@ pub struct Processor {
     /// Spellings from which messages are looked up ahead.
     ahead_from: usize,
     builder: ContextBuilder,
-    /// Contexts gone, and closes, since texts that contexts share were swept.
-    unswept: (usize, u32),
+    sweep: Sweep,
     name_scratch: Vec<u8>,
     copy_scratch: Vec<u8>,
     hostname: Arc<[u8]>,
@@ -199,7 +199,7 @@ impl Processor {
             ahead_from: AHEAD_FROM,
             arrival: Arrival::default(),
             builder: ContextBuilder::default(),
-            unswept: (0, 0),
+            sweep: Sweep::default(),
             name_scratch: Vec::new(),
             copy_scratch: Vec::new(),
             hostname: parts.hostname,

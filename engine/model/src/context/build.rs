@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use triomphe::ThinArc;
 
-use super::intern::Interner;
+use super::intern::{self, Interner};
 use super::{Context, Head, Host, NO_LEN, NO_LONG_LEN, Tag};
 
 /// Text up to which a context is short: every offset in it is one byte.
@@ -48,6 +48,9 @@ pub struct Spelled<'a> {
 // === impl ContextBuilder ===
 
 impl ContextBuilder {
+    /// Steps in which a sweep of shared texts goes round.
+    pub const SWEEP_STEPS: u32 = intern::SWEEP_STEPS as u32;
+
     /// Adds one tag. Repeats and order do not matter.
     pub fn push_tag(&mut self, tag: &[u8]) {
         let start = self.scratch.len();
@@ -146,10 +149,23 @@ impl ContextBuilder {
         self.shared.bytes()
     }
 
-    /// Lets go of shared texts that no context holds any more. Cost: a look at each of them.
-    pub fn sweep(&mut self) {
+    /// Lets go of a context that was made and is not wanted, and of the texts that only it holds: what
+    /// is refused must leave nothing behind.
+    pub fn discard(&mut self, context: Context) {
+        if ThinArc::strong_count(&context.0) == 1
+            && let Some(tags) = &context.head().long
+        {
+            for tag in &tags.slice {
+                self.shared.release(tag);
+            }
+        }
+    }
+
+    /// One step of letting go of shared texts that no context holds any more;
+    /// [`SWEEP_STEPS`](Self::SWEEP_STEPS) go round. Cost: a look at a quarter of them.
+    pub fn sweep_step(&mut self) {
         if !self.shared.is_empty() {
-            self.shared.sweep();
+            self.shared.sweep_step();
         }
     }
 

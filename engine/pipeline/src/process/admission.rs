@@ -187,12 +187,13 @@ impl Processor {
     }
 
     /// A context of what the builder has sealed, if the limits allow one more. Texts it shares with
-    /// others are charged once, to nobody: the limit can be passed by those of one context.
+    /// others are charged once, to nobody: the limit can be passed by those of one context. One that is
+    /// refused leaves neither texts nor charge behind, however many are.
     fn new_context(&mut self, origin: u32, spelled: Option<Spelled<'_>>) -> Result<u32, Limit> {
-        let shared = self.builder.shared_bytes();
+        let held = self.builder.shared_bytes();
         let context = self.builder.make(spelled);
-        let shared = self.builder.shared_bytes() - shared;
-        self.limiter.charge(shared as u64);
+        self.limiter
+            .charge((self.builder.shared_bytes() - held) as u64);
         let bytes = ContextTable::context_bytes(&context);
         let admitted = self
             .limiter
@@ -201,6 +202,10 @@ impl Processor {
             for tag in context.tags() {
                 self.growth.note(tag);
             }
+            let held = self.builder.shared_bytes();
+            self.builder.discard(context);
+            self.limiter
+                .give((held - self.builder.shared_bytes()) as u64);
             return Err(limit);
         }
         self.lane_tally.contexts_created += 1;

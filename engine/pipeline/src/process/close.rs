@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use greyhound_model::context::ContextBuilder;
 use greyhound_model::time::Stamp;
 
 use super::{LaneFlush, Processor, Refusal};
@@ -24,6 +25,17 @@ pub enum CloseScope {
     All,
     /// Those that are over; the open ones are dropped and counted: the last flush without it.
     OverDropOpen,
+}
+
+/// Where letting go of shared texts stands.
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    /// Contexts gone since the last round began.
+    gone: usize,
+    /// Closes since then.
+    closes: u32,
+    /// Steps until the round is done.
+    steps_left: u32,
 }
 
 impl Processor {
@@ -150,21 +162,26 @@ impl Processor {
         gone.into_iter().map(|(number, ..)| number).collect()
     }
 
-    /// Lets go of texts that no context shares any more, now and then: a look at all of them for each
-    /// context gone would be a lane's time. Contexts live on behind the lane for a while, so what is not
-    /// free now is looked at again.
+    /// Lets go of texts that no context shares any more, now and then and in steps: a look at all of
+    /// them for each context gone would be a lane's time, and at one go a stall. Contexts live on behind
+    /// the lane for a while, so what is not free now is looked at again.
     fn sweep(&mut self, gone: usize) {
-        let (unswept, closes) = &mut self.unswept;
-        *unswept += gone;
-        *closes += 1;
+        let sweep = &mut self.sweep;
+        sweep.gone += gone;
+        sweep.closes += 1;
         let left = self.contexts.context_count();
-        let is_due = left == 0 || *unswept >= (left / 4).max(SWEEP_MIN) || *closes >= SWEEP_CLOSES;
-        if !is_due {
+        if left == 0 || sweep.gone >= (left / 4).max(SWEEP_MIN) || sweep.closes >= SWEEP_CLOSES {
+            *sweep = Sweep {
+                steps_left: ContextBuilder::SWEEP_STEPS,
+                ..Sweep::default()
+            };
+        }
+        if sweep.steps_left == 0 {
             return;
         }
-        self.unswept = (0, 0);
+        sweep.steps_left -= 1;
         let held = self.builder.shared_bytes();
-        self.builder.sweep();
+        self.builder.sweep_step();
         self.limiter
             .give((held - self.builder.shared_bytes()) as u64);
     }

@@ -184,3 +184,56 @@ fn a_lane_that_starts_anew_after_its_answer_keeps_both_apart() {
         .flush(at(30.0), FlushCause::Interval, vec![third]);
     assert_eq!(text(&batch), ["new Gauge new{} 20=5.000000"]);
 }
+
+/// A context of 600 bytes of tags, half of which are its own.
+fn long_line(n: usize) -> String {
+    let shared = "x".repeat(300);
+    format!("m:1|g|#{shared},own:{n},{n:0300}")
+}
+
+#[test]
+fn long_contexts_that_are_refused_leave_nothing_behind() {
+    let mut rig = Rig::one(RulesConfig {
+        limits: LimitsConfig {
+            contexts: 10,
+            ..LimitsConfig::default()
+        },
+        ..RulesConfig::default()
+    });
+    for n in 0..10 {
+        rig.send(0, 1.0, &long_line(n));
+    }
+    let memory = rig.lanes[0].limiter.used_bytes();
+    let shared = rig.lanes[0].builder.shared_bytes();
+    for n in 10..5000 {
+        rig.send(0, 1.0, &long_line(n));
+    }
+    assert_eq!(rig.ledger.read().total.context_limit, 4990);
+    assert_eq!(rig.lanes[0].builder.shared_bytes(), shared);
+    assert_eq!(rig.lanes[0].limiter.used_bytes(), memory);
+    // What is known goes on.
+    rig.send(0, 2.0, &long_line(3));
+    assert_eq!(rig.ledger.read().total.context_limit, 4990);
+}
+
+#[test]
+fn long_contexts_that_come_and_go_take_no_more_with_time() {
+    let mut rig = Rig::one(RulesConfig::default());
+    let mut most = [0u64; 60];
+    for (bucket, most) in most.iter_mut().enumerate() {
+        for n in bucket * 100..bucket * 100 + 1000 {
+            rig.send(0, bucket as f64 * 10.0 + 1.0, &long_line(n));
+        }
+        *most = rig.lanes[0].limiter.used_bytes();
+        rig.flush((bucket + 1) as f64 * 10.0);
+    }
+    let max = |part: &[u64]| part.iter().copied().max().unwrap_or(0);
+    let (early, late) = (max(&most[4..16]), max(&most[16..]));
+    assert!(late * 20 <= early * 21, "{early} {late}");
+    // And all of it comes back.
+    for silent in 0..80 {
+        rig.flush(2000.0 + f64::from(silent) * 10.0);
+    }
+    assert_eq!(rig.lanes[0].limiter.used_bytes(), 0);
+    assert_eq!(rig.lanes[0].builder.shared_bytes(), 0);
+}
