@@ -8,16 +8,19 @@
     reason = "a test that cannot go on fails on that line"
 )]
 
+mod auth;
 mod cli;
 mod clients_node;
 mod clients_python;
 mod clients_rust;
 mod config_stream;
+mod control_floods;
 mod counters;
 mod forwarding;
 mod grpc;
 mod hostile;
 mod limits;
+mod mux;
 mod print;
 mod prometheus_real;
 mod readme;
@@ -28,6 +31,7 @@ mod settings;
 mod shutdown;
 mod startup_errors;
 mod stream;
+mod tls;
 mod tour;
 mod truncation;
 mod udp;

@@ -16,6 +16,7 @@
 
 pub mod binary;
 pub mod command;
+pub mod control;
 pub mod daemon;
 pub mod exposition;
 pub mod http;

@@ -212,6 +212,10 @@ impl Client {
             let stream = TcpStream::connect(address)
                 .await
                 .map_err(|error| unreachable(error.to_string()))?;
+            // The request follows the handshake at once; without it, it would wait for an acknowledgement.
+            stream
+                .set_nodelay(true)
+                .map_err(|error| unreachable(error.to_string()))?;
             let config = tls::client(&identity, &[b"http/1.1"])
                 .map_err(|error| unreachable(error.to_string()))?;
             let name = ServerName::try_from("localhost").expect("a constant that is a name");
