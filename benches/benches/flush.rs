@@ -23,7 +23,7 @@ fn flush(criterion: &mut Criterion) {
         group.bench_function(format!("hand_off/{contexts}"), |bencher| {
             bencher.iter_batched(
                 || rig().close(10.0),
-                |flush| black_box(flush),
+                black_box,
                 BatchSize::LargeInput,
             );
         });

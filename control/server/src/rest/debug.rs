@@ -17,8 +17,16 @@ const THREADS_MAX: usize = 4096;
 /// Clock ticks per second of `/proc`, the same on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// The Agent's expvars by the counter they show: group, name, counter, and the labels that pick its series.
-const EXPVARS: &[(&str, &str, &str, &[(&str, &str)])] = &[
+/// Group and name of an expvar, the counter it shows, and the labels that pick the counter's series.
+type Expvar = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
+/// The Agent's expvars by the counter they show.
+const EXPVARS: &[Expvar] = &[
     (
         "dogstatsd",
         "MetricPackets",

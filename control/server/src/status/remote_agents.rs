@@ -89,8 +89,8 @@ impl RemoteAgents {
                     let main = answer.main_section.iter().flat_map(|main| &main.fields);
                     let named = answer
                         .named_sections
-                        .iter()
-                        .flat_map(|(_, section)| &section.fields);
+                        .values()
+                        .flat_map(|section| &section.fields);
                     main.chain(named)
                         .map(|(name, value)| {
                             (shown(name).to_string(), json!(shown(value).to_string()))
