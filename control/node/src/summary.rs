@@ -102,6 +102,7 @@ mod tests {
             listeners: vec![ListenerState {
                 info,
                 receive_buffer: None,
+                open: true,
             }],
             http: Some("127.0.0.1:9125".to_owned()),
             sinks: vec!["prometheus".to_owned()],
