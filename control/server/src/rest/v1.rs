@@ -27,7 +27,7 @@ const SERVED: [(&str, &str, &str); 4] = [
         "Outputs: delivered, waiting, dropped by reason",
     ),
     (
-        "limits",
+        "contexts",
         "/agent/v1/limits",
         "Bounds, and how often each was hit",
     ),
