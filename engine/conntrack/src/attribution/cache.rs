@@ -44,7 +44,7 @@ struct Place {
     peer: Peer,
     state: State,
     seen_nanos: u64,
-    asked_nanos: u64,
+    asked_nanos: Option<u64>,
     /// When the question was put that was answered last.
     answered_nanos: u64,
 }
@@ -176,10 +176,11 @@ impl LaneCache {
 
     fn ask(&mut self, now: u64, at: usize) {
         let place = &mut self.places[at];
-        if now.saturating_sub(place.asked_nanos) < ASK_AGAIN_NANOS {
+        let was_just = |asked: u64| now.saturating_sub(asked) < ASK_AGAIN_NANOS;
+        if place.asked_nanos.is_some_and(was_just) {
             return;
         }
-        place.asked_nanos = now;
+        place.asked_nanos = Some(now);
         self.has_asked = true;
         let question = Question {
             peer: place.peer,
@@ -204,7 +205,7 @@ impl LaneCache {
             Finding::Untracked(client) => State::Untracked(client),
             Finding::Unknown => State::Unknown,
             Finding::Void => {
-                place.asked_nanos = 0;
+                place.asked_nanos = None;
                 State::Waiting
             }
         };
@@ -263,7 +264,7 @@ impl Place {
         },
         state: State::Free,
         seen_nanos: 0,
-        asked_nanos: 0,
+        asked_nanos: None,
         answered_nanos: 0,
     };
 }

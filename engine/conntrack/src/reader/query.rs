@@ -78,13 +78,18 @@ impl FlowFilter {
     }
 }
 
-/// The flow with this tuple in either direction, by the kernel's word. Blocks for some microseconds.
+/// The flow with this tuple in either direction, as it was sent or as it arrived, by the kernel's word. Blocks
+/// for some microseconds.
 ///
 /// # Errors
 /// [`QueryError::NotFound`] when there is none.
 pub fn lookup(namespace: &Namespace, tuple: &Tuple) -> Result<Flow, QueryError> {
     let mut exchange = namespace.exchange().map_err(QueryError::from_io)?;
-    exchange.get(tuple, Direction::Original)
+    match exchange.get(tuple, Direction::Original) {
+        // What arrived after translation is the answer's tuple turned round.
+        Err(QueryError::NotFound) => exchange.get(&tuple.reversed(), Direction::Reply),
+        found => found,
+    }
 }
 
 /// Flows of the kernel's table. Blocks for a dump.

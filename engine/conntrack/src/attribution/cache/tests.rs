@@ -59,6 +59,14 @@ fn an_answer_applies_from_the_next_batch_and_is_asked_for_once() {
 }
 
 #[test]
+fn the_first_second_of_a_process_is_like_any_other() {
+    let (mut cache, answering) = lane();
+    assert_eq!(named(&mut cache, 5, &[peer(1)]), [0]);
+    assert_eq!(answer_all(&answering, Finding::Client(4)), 1);
+    assert_eq!(named(&mut cache, 6, &[peer(1)]), [4]);
+}
+
+#[test]
 fn silence_as_long_as_an_entry_lives_makes_an_answer_void() {
     let (mut cache, answering) = lane();
     named(&mut cache, START, &[peer(1)]);
