@@ -12,12 +12,19 @@ mod completions;
 mod config;
 mod config_stream;
 mod conntrack;
+mod daemon;
+mod diagnose;
 mod explain;
+mod flare;
+mod health;
+mod hostname;
 mod man;
 mod run;
 mod send;
 mod settings;
 mod simulate;
+mod status;
+mod stop;
 mod version;
 
 use std::fmt;
@@ -80,6 +87,23 @@ enum Command {
     Config(config::Args),
     /// Follow the settings of a running agent, ours or Datadog's
     ConfigStream(config_stream::Args),
+    /// Show what the running daemon does, problems first
+    Status(status::Args),
+    /// Say which parts of the running daemon are well
+    Health(health::Args),
+    /// Make an archive for support, without secrets
+    Flare(flare::Args),
+    /// Look for what is wrong around the daemon, and what cures it
+    Diagnose(diagnose::Args),
+    /// Print the host name everything is flushed under
+    Hostname(hostname::Args),
+    /// Stop the running daemon, in order
+    Stop(stop::Args),
+    /// Show the agents that registered with the running daemon
+    RemoteAgents(status::AgentsArgs),
+    /// Show statistics about each metric
+    #[command(alias = "dogstatsd_stats")]
+    DogstatsdStats(status::StatsArgs),
     /// Print the version
     Version(version::Args),
     /// Print a completion script for a shell
@@ -196,6 +220,14 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::ConfigStream(args) => config_stream::run(&args, &mut out),
         Command::Conntrack(args) => conntrack::run(&args, &mut out),
         Command::Explain(args) => explain::run(args, &mut out),
+        Command::Status(args) => status::run(&args, &mut out),
+        Command::Health(args) => health::run(&args, &mut out),
+        Command::Flare(args) => flare::run(&args, &mut out),
+        Command::Diagnose(args) => diagnose::run(&args, &mut out),
+        Command::Hostname(args) => hostname::run(&args, &mut out),
+        Command::Stop(args) => stop::run(&args, &mut out),
+        Command::RemoteAgents(args) => status::run_agents(&args, &mut out),
+        Command::DogstatsdStats(args) => status::run_stats(&args, &mut out),
         Command::Version(args) => version::run(&args, &mut out),
         Command::Completions(args) => completions::run(&args, &mut out),
         Command::Man(args) => man::run(&args, &mut out),

@@ -18,6 +18,7 @@ mod admission;
 pub mod bench;
 pub mod cli;
 pub mod client;
+pub mod diagnose;
 pub mod explain;
 mod holder;
 pub mod hostname;

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use greyhound_config::live::Live;
@@ -37,11 +37,13 @@ use tracing::{error, info, warn};
 
 use crate::cli::{Exit, colours_wanted};
 use crate::hostname::Hostname;
+use crate::logging::recent::Recent;
 use crate::logging::{self, Logging};
+use crate::wiring::conntrack::{Conntrack, Shown};
 use crate::wiring::reload::{Followers, level_filter};
 use crate::wiring::server::Served;
-use crate::wiring::conntrack::{Conntrack, Shown};
 use crate::wiring::sinks::{FanoutOutput, Sinks};
+use crate::wiring::status::Observed;
 use crate::{holder, startup, summary, wiring};
 
 use signals::Event;
@@ -68,6 +70,7 @@ struct Plan {
     live: Live,
     ready_file: Option<PathBuf>,
     stop: Arc<dyn Fn() + Send + Sync>,
+    recent: Recent,
 }
 
 /// How it ended.
@@ -93,6 +96,7 @@ pub fn run(loaded: Loaded, sources: Sources, ready_file: Option<PathBuf>) -> any
     let plan = Plan {
         live: live.clone(),
         ready_file,
+        recent: logging.recent(),
         // A full channel holds a stop already, or signals that nobody will need any more.
         stop: Arc::new(move || drop(stop.try_send(Event::Stop))),
     };
@@ -222,6 +226,17 @@ fn start(plan: Plan, notices: &mut Vec<String>) -> anyhow::Result<Running> {
         None => None,
     };
 
+    let observed = Arc::new(Observed {
+        live: plan.live.clone(),
+        hostname: hostname.name.clone(),
+        started: SystemTime::now(),
+        started_at: Instant::now(),
+        engine: Arc::clone(&engine_view),
+        fanout: Arc::clone(&fanout),
+        http: http.as_ref().map(|http| http.local_addr().to_string()),
+        notices: notices.clone(),
+        control: OnceLock::new(),
+    });
     let conntrack_view: Arc<OnceLock<Shown>> = Arc::default();
     let served = Served {
         live: plan.live.clone(),
@@ -230,6 +245,8 @@ fn start(plan: Plan, notices: &mut Vec<String>) -> anyhow::Result<Running> {
         engine: Arc::clone(&engine_view),
         conntrack: Arc::clone(&conntrack_view),
         stop: plan.stop,
+        observed,
+        recent: plan.recent,
     };
     let control = startup::behind_the_lanes(|| wiring::server::start(served));
 

@@ -2,11 +2,14 @@
 //!
 //! ```text
 //!  tracing ──format──▶ queue (1,024 lines) ──▶ one thread ──▶ standard error
+//!                  └──▶ recent: the last 2 MiB, for flares
 //! ```
 //!
 //! Owner of the queue is the writing thread; every thread pushes. When standard error is stuck (a
 //! pipe nobody reads) the queue fills and further lines are dropped: the thread says how many as
 //! soon as it can write again. A closed standard error loses all lines and disturbs nobody.
+
+pub mod recent;
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -19,6 +22,8 @@ use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, reload};
+
+use recent::Recent;
 
 const QUEUE_LINES: usize = 1024;
 const RETRY_INTERVAL: Duration = Duration::from_millis(5);
@@ -49,6 +54,7 @@ pub struct Level(Option<reload::Handle<LevelFilter, Registry>>);
 struct Queue {
     sender: SyncSender<Line>,
     dropped: Arc<AtomicU64>,
+    recent: Recent,
 }
 
 enum Line {
@@ -91,7 +97,11 @@ impl Logging {
             .name("log".to_owned())
             .spawn(move || write_lines(&receiver, &seen, target))?;
         Ok(Self {
-            queue: Queue { sender, dropped },
+            queue: Queue {
+                sender,
+                dropped,
+                recent: Recent::default(),
+            },
             level: Level::default(),
         })
     }
@@ -116,6 +126,11 @@ impl Logging {
             .with(lines)
             .try_init();
         installed.map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))
+    }
+
+    /// The last lines, for whoever makes a flare.
+    pub fn recent(&self) -> Recent {
+        self.queue.recent.clone()
     }
 
     /// Changes the least severe level while running; for whoever follows the settings.
@@ -179,6 +194,7 @@ impl<'a> MakeWriter<'a> for Queue {
 /// One call is one line: that is how the formatter writes. Never fails, never blocks.
 impl Write for Queue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.recent.push(line);
         if self.sender.try_send(Line::Text(line.to_vec())).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }

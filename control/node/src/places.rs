@@ -106,7 +106,9 @@ fn exists(path: &Path) -> bool {
 /// The first folder for running processes that can be written; the system's for temporary files when there
 /// is none.
 pub fn run_folder(control: &Control) -> PathBuf {
-    let found = run_folders(control).into_iter().find(|folder| can_write(folder));
+    let found = run_folders(control)
+        .into_iter()
+        .find(|folder| can_write(folder));
     found.unwrap_or_else(|| std::env::temp_dir().join("greyhound"))
 }
 

@@ -8,13 +8,16 @@
 //!
 //! The only place that knows both the operator's words and the crates' own. One file per subsystem.
 
+pub mod conntrack;
+pub mod flare;
 pub mod grpc;
 mod memory;
-pub mod conntrack;
+mod pages;
 pub mod pipeline;
 pub mod reload;
 pub mod server;
 pub mod sinks;
+pub mod status;
 pub mod telemetry;
 
 use std::path::Path;

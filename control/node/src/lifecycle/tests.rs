@@ -29,6 +29,7 @@ fn plan(loaded: Loaded, ready_file: Option<PathBuf>) -> Plan {
         live: Live::new(loaded, Sources::default()),
         ready_file,
         stop: Arc::new(|| {}),
+        recent: Recent::default(),
     }
 }
 

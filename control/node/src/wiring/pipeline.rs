@@ -134,7 +134,7 @@ fn everywhere(port: u16) -> Vec<SocketAddr> {
 }
 
 /// The address of a `host:port`; without host it is every IPv4 address, as in Go's listen addresses.
-pub(super) fn pick(text: &str, key: &str) -> anyhow::Result<SocketAddr> {
+pub(crate) fn pick(text: &str, key: &str) -> anyhow::Result<SocketAddr> {
     match text.strip_prefix(':').and_then(|port| port.parse().ok()) {
         Some(port) => Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)),
         None => first_of(text, text, key),

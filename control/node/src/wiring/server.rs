@@ -11,17 +11,20 @@ use greyhound_config::value::Port;
 use greyhound_pipeline::engine::handle::Handle;
 use greyhound_server::config::{Config, Files, Limits, MutualTls};
 use greyhound_server::listen;
-use greyhound_server::register::{Commands, Version};
+use greyhound_server::register::{Commands, RouteGroup, Version};
+use greyhound_server::rest::probes::Ready;
 use greyhound_server::rest::secrets::SecretRoutes;
 use greyhound_server::rest::settings::SettingsRoutes;
-use greyhound_server::rest::probes::Ready;
 use greyhound_server::server::{Parts, Server};
 use greyhound_telemetry::Registry;
 use tracing::{error, info};
 
 use super::conntrack::{ConntrackRoutes, Shown};
+use crate::logging::recent::Recent;
 use crate::places::Places;
 use crate::wiring::grpc::Grpc;
+use crate::wiring::pages;
+use crate::wiring::status::Observed;
 
 /// What the control server is made of.
 pub struct Served {
@@ -37,6 +40,10 @@ pub struct Served {
     pub conntrack: Arc<OnceLock<Shown>>,
     /// Begins an orderly stop.
     pub stop: Arc<dyn Fn() + Send + Sync>,
+    /// What the status page shows.
+    pub observed: Arc<Observed>,
+    /// The last lines of the log.
+    pub recent: Recent,
 }
 
 /// What callers may ask of the process.
@@ -48,8 +55,10 @@ struct Process {
 /// Starts the control server. `None` when it is off, or when it cannot be had: the data plane runs on.
 pub fn start(served: Served) -> Option<Server> {
     let settings = served.live.settings();
+    let observed = Arc::clone(&served.observed);
     if !settings.control.enabled {
         info!("no control port: `greyhound.control.enabled` is false");
+        pages::show_control(&observed, None, None);
         return None;
     }
     let settings_file = served.live.file().cloned();
@@ -57,31 +66,34 @@ pub fn start(served: Served) -> Option<Server> {
         let parts = parts(served, &config)?;
         Ok(Server::start(&config, parts)?)
     });
+    let refused = started.as_ref().err().map(|error| format!("{error:#}"));
+    pages::show_control(&observed, started.as_ref().ok(), refused);
     started
         .inspect_err(|error| error!("no control port: {error:#}"))
         .ok()
 }
 
 fn parts(served: Served, config: &Config) -> anyhow::Result<Parts> {
-    let commands: Arc<dyn Commands> = Arc::new(Process {
-        hostname: served.hostname,
-        stop: served.stop,
-    });
+    let hostname = served.hostname.clone();
+    let stop = Arc::clone(&served.stop);
+    let commands: Arc<dyn Commands> = Arc::new(Process { hostname, stop });
     let grpc = Grpc::new(
         &served.live,
         Arc::clone(&commands),
         Arc::clone(&served.registry),
         config.files.clone(),
     )?;
+    let mut routes: Vec<Arc<dyn RouteGroup>> = vec![
+        Arc::new(SettingsRoutes::new(served.live.clone())),
+        Arc::new(SecretRoutes::new(served.live.clone())),
+    ];
+    routes.push(Arc::new(ConntrackRoutes(Arc::clone(&served.conntrack))));
+    routes.extend(pages::groups(&served, config, &grpc.agents));
     Ok(Parts {
         live: served.live.clone(),
         ready: ready(served.engine),
         commands,
-        routes: vec![
-            Arc::new(SettingsRoutes::new(served.live.clone())),
-            Arc::new(SecretRoutes::new(served.live)),
-            Arc::new(ConntrackRoutes(served.conntrack)),
-        ],
+        routes,
         registry: served.registry,
         stats: None,
         contexts: None,
@@ -105,7 +117,8 @@ fn ready(engine: Arc<OnceLock<Handle>>) -> Ready {
 pub fn config(control: &Control, settings_file: Option<&Path>) -> anyhow::Result<Config> {
     let places = Places::of_daemon(control, settings_file);
     let address = |host: &str, port: Port, key: &str| {
-        let address = listen::resolve(host, number(port)).with_context(|| format!("`{key}` {host:?}"))?;
+        let address =
+            listen::resolve(host, number(port)).with_context(|| format!("`{key}` {host:?}"))?;
         anyhow::ensure!(
             address.ip().is_loopback() || control.allow_remote,
             "`{key}` is {host}, which other hosts reach: set `greyhound.control.allow_remote` if that is meant"
@@ -120,8 +133,12 @@ pub fn config(control: &Control, settings_file: Option<&Path>) -> anyhow::Result
         listen: Some(address(&control.host, control.port, "cmd_host")?),
         socket: places.socket,
         ipc_listen: ipc.transpose()?,
-        health_listen: control.health.map(|port| (Ipv4Addr::UNSPECIFIED, number(port)).into()),
-        expvar_listen: control.expvar.map(|port| (Ipv4Addr::LOCALHOST, number(port)).into()),
+        health_listen: control
+            .health
+            .map(|port| (Ipv4Addr::UNSPECIFIED, number(port)).into()),
+        expvar_listen: control
+            .expvar
+            .map(|port| (Ipv4Addr::LOCALHOST, number(port)).into()),
         files: Files {
             token: places.token,
             certificate: places.certificate,

@@ -54,8 +54,8 @@ impl Scrubber {
         }
     }
 
-    /// A file of a flare. Its name says how it is read: what is called `.json` or `.yaml` is taken apart,
-    /// everything else is text. Bytes that are no text come back without the known secrets only.
+    /// A file of a flare. Its name says how it is read: what is called `.json` or `.yaml` is taken apart, in
+    /// the folder `etc` it is a settings file, everything else is text. Bytes that are no text come back without the known secrets only.
     pub fn file(&self, name: &str, bytes: &[u8]) -> Vec<u8> {
         let Ok(text) = std::str::from_utf8(bytes) else {
             return if bytes.contains(&0) {
@@ -68,7 +68,14 @@ impl Scrubber {
         let scrubbed = if name.ends_with(".json") {
             self.json_text(text)
         } else if name.contains(".yaml") || name.contains(".yml") {
-            self.settings_file(text)
+            if name.starts_with("etc/") {
+                self.settings_file(text)
+            } else {
+                match yaml::parse(text) {
+                    Some(mut tree) => self.yaml(&mut tree),
+                    None => self.text(text),
+                }
+            }
         } else {
             self.text(text)
         };

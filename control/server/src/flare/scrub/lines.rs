@@ -70,7 +70,7 @@ static PATTERNS: [Pattern; 7] = [
     }),
     pattern!(
         "@",
-        r#"(?i)([a-z][a-z0-9+.-]*://|\b)([^:\s]+):([^\s|"]+)@"#,
+        r#"([A-Za-z][A-Za-z0-9+.-]*://|\b)([^:\s]+):([^\s|"]+)@"#,
         |found| format!("{}{}:{MASK}@", &found[1], &found[2])
     ),
 ];

@@ -269,6 +269,10 @@ fn a_settings_file_keeps_what_the_table_calls_harmless() {
         "{shown}"
     );
     assert!(!scrubber.settings_file("a: [\npassword: x").contains('x'));
+    let other = scrubber.file("health.yaml", b"Healthy: [lanes]\nauth_token: x\n");
+    assert_eq!(other, b"Healthy:\n  - lanes\nauth_token: \"********\"\n");
+    let own = scrubber.file("etc/x.yaml", b"Healthy: [lanes]\n");
+    assert_eq!(own, b"Healthy:\n  - \"********\"\n");
 }
 
 #[test]
