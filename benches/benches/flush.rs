@@ -21,11 +21,7 @@ fn flush(criterion: &mut Criterion) {
             lane
         };
         group.bench_function(format!("hand_off/{contexts}"), |bencher| {
-            bencher.iter_batched(
-                || rig().close(10.0),
-                black_box,
-                BatchSize::LargeInput,
-            );
+            bencher.iter_batched(|| rig().close(10.0), black_box, BatchSize::LargeInput);
         });
         group.bench_function(format!("close/{contexts}"), |bencher| {
             bencher.iter_batched(

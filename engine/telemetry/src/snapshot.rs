@@ -74,7 +74,12 @@ impl Snapshot {
     }
 
     /// Adds a histogram whose buckets the caller counted itself.
-    pub fn push_value(&mut self, desc: &'static Desc, label_values: &[&str], value: HistogramValue) {
+    pub fn push_value(
+        &mut self,
+        desc: &'static Desc,
+        label_values: &[&str],
+        value: HistogramValue,
+    ) {
         self.merge(desc, label_values, Value::Histogram(value));
     }
 

@@ -20,6 +20,8 @@ pub struct Control {
     pub certificate: Option<PathBuf>,
     /// `run_path`.
     pub run_path: Option<PathBuf>,
+    /// `flare_stripped_keys`: more names whose values a flare leaves out.
+    pub flare_stripped_keys: Vec<String>,
     /// `auth_init_timeout`.
     pub init_timeout: Duration,
     /// `server_timeout`.

@@ -1,6 +1,10 @@
-//! `greyhound config`.
+//! `greyhound config`: settings as they are read here, and those of the running daemon.
+
+mod agent;
+mod running;
 
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 
 use clap::Subcommand;
 use greyhound_config::load::Loaded;
@@ -23,6 +27,11 @@ Examples:
   greyhound config                           what is set, and where
   greyhound config show --all                every setting with its value
   greyhound config check --config new.yaml   is this file right? exit code 64 if not
+  greyhound config check --agent datadog.yaml  what becomes of each key of the Agent's file
+  greyhound config set log_level debug       change the running daemon until it ends
+  greyhound config diff                      what would a reload change?
+  greyhound config reload                    take the file, as one generation or not at all
+  greyhound config rollback                  back to the generation before
   greyhound config unknown                   keys nobody knows, with the nearest known one
   greyhound config docs > settings.md        the reference page
   greyhound config counters > telemetry.md   what is counted, and what it means
@@ -41,7 +50,8 @@ enum Action {
     /// Effective settings and where each comes from
     Show(ShowArgs),
     /// Read all settings as `run` does and say what is wrong
-    Check(ListArgs),
+    #[command(alias = "configcheck")]
+    Check(CheckArgs),
     /// The reference page of all settings, in Markdown
     Docs(DocsArgs),
     /// The reference page of all counters, in Markdown
@@ -50,6 +60,33 @@ enum Action {
     Schema,
     /// Keys that are no settings, with the nearest known name
     Unknown(ListArgs),
+    /// One setting of the running daemon
+    Get(running::GetArgs),
+    /// Change a setting of the running daemon, until it ends or the setting is unset
+    Set(running::SetArgs),
+    /// Take back what was set while running
+    Unset(running::UnsetArgs),
+    /// Settings of the running daemon that can change
+    #[command(alias = "list-runtime")]
+    List(running::RunningArgs),
+    /// What differs between two generations, or what a reload would change
+    Diff(running::DiffArgs),
+    /// Read the settings file again: one generation, or nothing
+    Reload(running::RunningArgs),
+    /// Back to the settings of an earlier generation
+    Rollback(running::RollbackArgs),
+    /// The last changes, and what waits for a restart
+    Generations(running::RunningArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct CheckArgs {
+    /// A datadog.yaml: say of each of its keys whether it means the same here
+    #[arg(long, value_name = "FILE")]
+    agent: Option<PathBuf>,
+
+    #[command(flatten)]
+    list: ListArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -83,7 +120,18 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     match &args.action {
         None => show(&args.show, out),
         Some(Action::Show(args)) => show(args, out),
-        Some(Action::Check(args)) => check(args, out),
+        Some(Action::Check(args)) => match &args.agent {
+            Some(file) => agent::check(file, args.list.json, out),
+            None => check(&args.list, out),
+        },
+        Some(Action::Get(args)) => running::get(args, out),
+        Some(Action::Set(args)) => running::set(args, out),
+        Some(Action::Unset(args)) => running::unset(args, out),
+        Some(Action::List(args)) => running::list(args, out),
+        Some(Action::Diff(args)) => running::diff(args, out),
+        Some(Action::Reload(args)) => running::reload(args, out),
+        Some(Action::Rollback(args)) => running::rollback(args, out),
+        Some(Action::Generations(args)) => running::generations(args, out),
         Some(Action::Docs(args)) => docs(args, out),
         Some(Action::Counters) => {
             write!(out, "{}", wiring::telemetry::reference_page())?;

@@ -104,7 +104,10 @@ pub fn maker(material: Material, further: Vec<Arc<dyn FlareSource>>) -> FlareMak
     FlareMaker::new(
         config,
         sources,
-        Box::new(move || scrubber(&secrets.live.store(), &secrets.places)),
+        Box::new(move || {
+            let keys = secrets.live.settings().control.flare_stripped_keys.clone();
+            scrubber(&secrets.live.store(), &secrets.places, keys)
+        }),
         Box::new(move || {
             let store = level.live.store();
             let found = store.get("log_level");
@@ -113,8 +116,9 @@ pub fn maker(material: Material, further: Vec<Arc<dyn FlareSource>>) -> FlareMak
     )
 }
 
-/// A scrubber that knows every secret of these settings, token and key of the control port included.
-pub fn scrubber(store: &Store, places: &Places) -> Scrubber {
+/// A scrubber that knows every secret of these settings, token and key of the control port included, and
+/// leaves out the values of `further` names.
+pub fn scrubber(store: &Store, places: &Places, further: Vec<String>) -> Scrubber {
     let mut secrets = Vec::new();
     for row in table::table().rows() {
         for assigned in store.layers(row.key) {
@@ -139,13 +143,6 @@ pub fn scrubber(store: &Store, places: &Places) -> Scrubber {
             .filter(|line| !line.starts_with("-----"));
         secrets.extend(lines.map(str::to_owned));
     }
-    let further = match store
-        .get("flare_stripped_keys")
-        .map(|found| found.value.clone())
-    {
-        Some(Setting::List(keys)) => keys,
-        _ => Vec::new(),
-    };
     Scrubber::new(secrets, further)
 }
 

@@ -285,11 +285,9 @@ fn everybody_ends_with_the_exact_configuration() {
     for (subscriber, client) in &mut stalled {
         assert_eq!((client.snapshots, client.updates), (1, 0));
         client.drain(subscriber, &bell);
-        assert_eq!(
-            (client.snapshots, client.updates),
-            (2, 0),
-            "one snapshot sets it right"
-        );
+        // The snapshot may be one that was made for another, and what came since then follows it.
+        assert_eq!(client.snapshots, 2, "one snapshot sets it right");
+        assert!(client.updates <= log::UPDATES_MAX, "{}", client.updates);
     }
     for (_, client) in moving.iter().chain(&stalled) {
         assert_eq!(client.last, Some(stop_at));

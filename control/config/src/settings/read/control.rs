@@ -16,6 +16,7 @@ impl Reader<'_> {
             token: path("auth_token_file_path"),
             certificate: path("ipc_cert_file_path"),
             run_path: path("run_path"),
+            flare_stripped_keys: self.list("flare_stripped_keys"),
             init_timeout: self.span("auth_init_timeout"),
             request_timeout: self.span("server_timeout"),
             ipc: {
