@@ -44,6 +44,7 @@ fn many_subscribers_end_with_the_exact_settings() {
 fn our_own_command_follows_and_checks() {
     let daemon = Setup::new()
         .with("api_key", "canary0123456789canary0123456789")
+        .with("dd_url", "http://127.0.0.1:1")
         .start();
     let snapshot = snapshot(&daemon);
     assert_eq!(snapshot["origin"], "greyhound.yaml");

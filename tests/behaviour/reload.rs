@@ -322,6 +322,7 @@ fn canary_secrets_are_in_no_output() {
         .with("log_level", "trace")
         .with("secret_backend_command", program.to_string_lossy())
         .with("api_key", "ENC[a]")
+        .with("dd_url", "http://127.0.0.1:1")
         .with(
             "additional_endpoints",
             json!({ "https://x.example": ["canary-endpoint", "ENC[b]"] }),

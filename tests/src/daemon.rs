@@ -83,6 +83,7 @@ impl Setup {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let ndjson = folder.path().join("out.ndjson");
+        let queue = folder.path().join("queue");
         let control_socket = folder.path().join("control.socket");
         let setup = Self {
             folder,
@@ -97,6 +98,7 @@ impl Setup {
             .with("dogstatsd_socket", "")
             .with("cmd_port", 0)
             .with("greyhound.control.socket", control_socket.to_string_lossy())
+            .with("forwarder_storage_path", queue.to_string_lossy())
             .with("greyhound.bucket_seconds", BUCKET_SECONDS)
             .with("greyhound.prometheus.listen", "127.0.0.1:0")
             .with("greyhound.ndjson.path", ndjson.to_string_lossy())

@@ -42,6 +42,10 @@ pub use breaker::BackoffConfig;
 use disk::Disk;
 use queue::{Entry, Queue};
 
+/// Share of the time to stop, and no more than the next, kept for closing the disk queue and for the last lines.
+const CLOSE_SHARE: u32 = 8;
+const CLOSE_TIME_MAX: Duration = Duration::from_millis(500);
+
 /// How one destination is served.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeliveryConfig {
@@ -187,9 +191,11 @@ impl Delivery {
         self.shared.work.notify_one();
     }
 
-    /// Sends until `deadline` or until nothing is left. What is on disk then stays there; the rest
-    /// is dropped and counted. Blocks until `deadline` at most, on the disk a little longer.
+    /// Sends until shortly before `deadline`, or until nothing is left that could be sent or lost. What
+    /// is on disk then stays there; the rest is dropped and counted. Blocks until `deadline` at most.
     pub fn stop(&self, deadline: Instant) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let deadline = deadline - (left / CLOSE_SHARE).min(CLOSE_TIME_MAX);
         self.shared.lock().stop_at = Some(deadline);
         self.shared.work.notify_one();
         if self.shared.ledger.get().is_some() {

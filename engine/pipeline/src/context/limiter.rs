@@ -21,6 +21,8 @@ pub struct Limiter {
     shared: Arc<SharedUsage>,
     /// Bytes taken from the pot and not yet used.
     credit: u64,
+    /// `greyhound.limits.memory` as the last refill found it.
+    memory_bytes: u64,
     used: u64,
     contexts: u64,
     contexts_by_origin: Vec<u32>,
@@ -91,6 +93,7 @@ impl Limiter {
         Self {
             shared,
             credit: 0,
+            memory_bytes: 0,
             used: 0,
             contexts: 0,
             contexts_by_origin: Vec::new(),
@@ -167,11 +170,16 @@ impl Limiter {
         bytes
     }
 
-    /// Bytes are free again.
+    /// Bytes are free again. They stay at hand only while the pot is not overdrawn: what was charged past
+    /// the limit and comes back must not be taken by the next.
     pub fn give(&mut self, bytes: u64) {
         let bytes = bytes.min(self.used);
         self.used -= bytes;
         self.credit += bytes;
+        if self.memory_bytes != 0 && self.shared.bytes.load(Ordering::Relaxed) > self.memory_bytes {
+            self.shared.bytes.fetch_sub(self.credit, Ordering::Relaxed);
+            self.credit = 0;
+        }
         if self.credit > 2 * CREDIT_BYTES {
             let back = self.credit - CREDIT_BYTES;
             self.shared.bytes.fetch_sub(back, Ordering::Relaxed);
@@ -181,6 +189,7 @@ impl Limiter {
 
     #[cold]
     fn refill(&mut self, limits: &LimitsConfig, bytes: u64) -> bool {
+        self.memory_bytes = limits.memory_bytes;
         let missing = bytes - self.credit;
         let wanted = [missing.max(CREDIT_BYTES), missing];
         for piece in wanted {
@@ -216,6 +225,21 @@ mod tests {
             memory_bytes,
             ..LimitsConfig::default()
         }
+    }
+
+    #[test]
+    fn what_was_charged_past_the_limit_is_no_credit_when_it_comes_back() {
+        let shared = Arc::new(SharedUsage::default());
+        let mut lane = Limiter::new(Arc::clone(&shared));
+        let limits = limits(0, 0, 10_000);
+        while lane.take(&limits, 100) {}
+        let full = shared.bytes.load(Ordering::Relaxed);
+        for _ in 0..100 {
+            lane.charge(3_000);
+            lane.give(3_000);
+            assert!(!lane.take(&limits, 3_000));
+        }
+        assert!(shared.bytes.load(Ordering::Relaxed) <= full);
     }
 
     #[test]

@@ -228,7 +228,18 @@ impl Queue {
                 }
             }
         }
+        // A stop does not wait for a destination that is known not to answer while nothing can be lost.
+        if self.stop_at.is_some() && self.in_flight == 0 && self.is_all_on_disk() {
+            return Step::Done;
+        }
         Step::Wait(wake)
+    }
+
+    fn is_all_on_disk(&self) -> bool {
+        self.classes
+            .iter()
+            .flat_map(|class| class.fresh.iter().chain(&class.old))
+            .all(|entry| entry.place.is_some())
     }
 
     /// Ends a send: the payload is gone for good. The receipt goes to the ledger.
