@@ -99,7 +99,10 @@ fn change(loaded: &Loaded, sources: &Sources, text: &str) {
         let grown = made.is_some_and(|change| !change.is_empty());
         assert_eq!(after.number, before + u64::from(grown));
         let fresh = Settings::read(&after.store, &mut Report::default());
-        assert!(*after.settings == fresh, "the typed settings are the store's");
+        assert!(
+            *after.settings == fresh,
+            "the typed settings are the store's"
+        );
     }
     let mut replayed = first.settings.clone();
     let updates = updates.lock().unwrap_or_else(PoisonError::into_inner);

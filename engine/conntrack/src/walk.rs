@@ -7,7 +7,7 @@
 //!
 //! An attribute with a length below 4 or beyond the rest ends the walk of its level; unknown types are
 //! passed over, because kernels add some every few years. A message without both tuples is no flow: the
-//! caller counts it. Cost of a flow: 40 to 60 ns.
+//! caller counts it. One pass over a flow, no allocation.
 
 use crate::flow::{Count, Flow, Protocol, Status, Tuple};
 

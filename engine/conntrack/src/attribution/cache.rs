@@ -2,7 +2,7 @@
 //!
 //! A peer lives in one of [`WAYS`] places behind its hash; when all are taken, the one silent longest goes.
 //! Time is an argument. Cost of a datagram from the same peer as the one before: a comparison; else a hash
-//! and some comparisons, about 10 ns.
+//! and some comparisons.
 
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
