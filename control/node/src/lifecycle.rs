@@ -254,7 +254,7 @@ fn start(plan: Plan, notices: &mut Vec<String>) -> anyhow::Result<Running> {
     let engine = Engine::start(config, clock, output)?;
     let handle = engine.handle();
     wiring::telemetry::register(&registry, &handle)?;
-    let conntrack = wiring::conntrack::start(settings, &handle);
+    let conntrack = wiring::conntrack::start(settings, &handle, &registry);
     if let Some(conntrack) = &conntrack {
         conntrack_view.set(conntrack.shown()).ok();
     }

@@ -105,6 +105,8 @@ pub struct AttributionCounts {
     pub errors: AtomicU64,
     /// Nanoseconds spent asking.
     pub nanos: AtomicU64,
+    /// Answers taken back because their flow ended (mode `events`).
+    pub voided: AtomicU64,
 }
 
 /// Wakes the reader. Called at most once per batch, and only after a question.
@@ -210,7 +212,23 @@ impl Answering {
             asked_nanos: question.asked_nanos,
             finding,
         };
-        if question.answers.try_send(answer).is_err() {
+        self.send(&question.answers, answer);
+    }
+
+    /// Takes back what a lane was told of a pair; never waits. When the lane's queue is full the answer
+    /// stays good for as long as [`Rules`] say.
+    pub fn void(&self, lane: &Sender<Answer>, peer: Peer) {
+        self.counts.voided.fetch_add(1, Ordering::Relaxed);
+        let answer = Answer {
+            peer,
+            asked_nanos: 0,
+            finding: Finding::Void,
+        };
+        self.send(lane, answer);
+    }
+
+    fn send(&self, lane: &Sender<Answer>, answer: Answer) {
+        if lane.try_send(answer).is_err() {
             self.counts.answers_dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -1,4 +1,4 @@
-//! Why the kernel did not answer, in words for the operator.
+//! Why the kernel did not answer, and what mends it, in words for the operator.
 
 use std::io;
 
@@ -14,6 +14,14 @@ pub enum QueryError {
     /// This kernel cannot be asked.
     #[error("this kernel has no connection tracking over netlink (module nf_conntrack_netlink)")]
     Unsupported,
+    /// There is no network namespace behind this name.
+    #[error("there is no network namespace {0:?}")]
+    NoNamespace(String),
+    /// There is one, and we may not go there.
+    #[error(
+        "network namespace {0:?} may not be entered: CAP_SYS_ADMIN or CAP_SYS_PTRACE is missing"
+    )]
+    NamespaceRefused(String),
     /// No answer in time.
     #[error("the kernel did not answer in time")]
     TimedOut,
@@ -21,7 +29,7 @@ pub enum QueryError {
     #[error("the kernel's answer cannot be read")]
     Unreadable,
     /// Anything else.
-    #[error("connection tracking cannot be asked")]
+    #[error("connection tracking cannot be asked: {0}")]
     Io(#[source] io::Error),
 }
 
@@ -49,9 +57,41 @@ impl QueryError {
         }
     }
 
-    /// Whether asking again cannot help.
+    /// By what stood in the way to a namespace.
+    pub fn entering(name: &str, error: io::Error) -> Self {
+        match error.raw_os_error() {
+            // A file of another kind is refused with EINVAL.
+            Some(libc::ENOENT | libc::ENOTDIR | libc::EINVAL) => Self::NoNamespace(name.to_owned()),
+            Some(libc::EPERM | libc::EACCES) => Self::NamespaceRefused(name.to_owned()),
+            _ => Self::Io(error),
+        }
+    }
+
+    /// Whether asking again soon cannot help.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::NoPrivilege | Self::Unsupported)
+        matches!(
+            self,
+            Self::NoPrivilege | Self::Unsupported | Self::NamespaceRefused(_)
+        )
+    }
+
+    /// What mends it: a command where there is one; empty where nothing is known.
+    pub fn cure(&self) -> &'static str {
+        match self {
+            Self::NoPrivilege => {
+                "setcap cap_net_admin+ep \"$(command -v greyhound)\"; AmbientCapabilities=CAP_NET_ADMIN in a unit; \
+                 --cap-add NET_ADMIN for a container"
+            }
+            Self::Unsupported => "modprobe nf_conntrack_netlink, on the host",
+            Self::NoNamespace(_) => {
+                "ip netns list shows names; greyhound.conntrack.namespaces takes self, host, a path, or such a name"
+            }
+            Self::NamespaceRefused(_) => {
+                "setcap cap_net_admin,cap_sys_admin,cap_sys_ptrace+ep \"$(command -v greyhound)\"; for a container \
+                 --pid host --cap-add NET_ADMIN --cap-add SYS_ADMIN --cap-add SYS_PTRACE"
+            }
+            _ => "",
+        }
     }
 }
 
@@ -60,11 +100,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cure_is_in_the_text() {
-        let text = |errno| QueryError::from_errno(errno).to_string();
-        assert!(text(libc::EPERM).contains("CAP_NET_ADMIN"));
-        assert!(text(libc::EINVAL).contains("nf_conntrack_netlink"));
-        assert!(!QueryError::from_errno(libc::ENOENT).is_final());
-        assert!(QueryError::from_errno(libc::EPERM).is_final());
+    fn the_cure_is_a_command() {
+        let of = QueryError::from_errno;
+        assert!(of(libc::EPERM).to_string().contains("CAP_NET_ADMIN"));
+        assert!(of(libc::EPERM).cure().contains("setcap cap_net_admin"));
+        for errno in [libc::EINVAL, libc::EPROTONOSUPPORT] {
+            assert!(of(errno).to_string().contains("nf_conntrack_netlink"));
+            assert!(of(errno).cure().contains("modprobe nf_conntrack_netlink"));
+        }
+        assert!(!of(libc::ENOENT).is_final());
+        assert!(of(libc::EPERM).is_final());
+    }
+
+    #[test]
+    fn a_namespace_that_is_missing_is_no_missing_flow() {
+        let entering = |errno| QueryError::entering("blue", io::Error::from_raw_os_error(errno));
+        let missing = entering(libc::ENOENT);
+        assert!(missing.to_string().contains("\"blue\""), "{missing}");
+        assert!(!missing.is_final() && missing.cure().contains("ip netns"));
+        let refused = entering(libc::EPERM);
+        assert!(refused.to_string().contains("CAP_SYS_ADMIN"), "{refused}");
+        assert!(refused.is_final());
     }
 }

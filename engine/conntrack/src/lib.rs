@@ -32,4 +32,5 @@ pub mod sampling;
 pub mod stale;
 pub mod stats;
 pub mod table;
+pub mod telemetry;
 pub mod walk;

@@ -183,6 +183,12 @@ impl Mirror {
         self.tombstones = HashSet::default();
     }
 
+    /// Forgets every row: the namespace is gone.
+    pub fn forget(&mut self) {
+        self.abandon_load();
+        self.counts.swept += self.table.sweep(|_| true) as u64;
+    }
+
     /// Rows whose deadline is over, at most `limit`, for the kernel to be asked about. Looks at 16 places for
     /// each that it may return and goes on from there the next time.
     pub fn due(&mut self, now: u32, limit: usize) -> Vec<(Tuple, u32)> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use greyhound_sys::netns;
 
+use crate::error::QueryError;
 use crate::events::{EventConfig, EventSocket};
 use crate::exchange::Exchange;
 
@@ -57,6 +58,11 @@ impl Namespace {
         Self::from_text("self")
     }
 
+    /// Whether it is the one this process is in, by its word.
+    pub fn is_own(&self) -> bool {
+        self.path.is_none()
+    }
+
     /// Its number; the same for two names of one namespace.
     ///
     /// # Errors
@@ -69,8 +75,9 @@ impl Namespace {
     /// A socket for requests in it. Blocks for a moment; costs a thread for another namespace than our own.
     ///
     /// # Errors
-    /// `PermissionDenied` when it may not be entered; else what the kernel says.
-    pub fn exchange(&self) -> io::Result<Exchange> {
+    /// [`QueryError::NoNamespace`] or [`QueryError::NamespaceRefused`] when it cannot be entered; else what the
+    /// kernel says.
+    pub fn exchange(&self) -> Result<Exchange, QueryError> {
         self.within(Exchange::open)
     }
 
@@ -78,23 +85,28 @@ impl Namespace {
     ///
     /// # Errors
     /// As [`exchange`](Self::exchange).
-    pub fn listen(&self, config: &EventConfig) -> io::Result<EventSocket> {
+    pub fn listen(&self, config: &EventConfig) -> Result<EventSocket, QueryError> {
         self.within(|| EventSocket::open(config))
     }
 
     /// What the kernel is set to there.
     ///
     /// # Errors
-    /// When it may not be entered.
-    pub fn sysctls(&self) -> io::Result<Sysctls> {
+    /// When it cannot be entered.
+    pub fn sysctls(&self) -> Result<Sysctls, QueryError> {
         self.within(|| Ok(Sysctls::read()))
     }
 
-    fn within<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
-        match &self.path {
+    fn within<T: Send>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send,
+    ) -> Result<T, QueryError> {
+        let done = match &self.path {
             None => work(),
-            Some(path) => netns::within(path, work)?,
-        }
+            Some(path) => netns::within(path, work)
+                .map_err(|error| QueryError::entering(&self.name, error))?,
+        };
+        done.map_err(QueryError::from_io)
     }
 }
 

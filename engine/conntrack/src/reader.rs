@@ -17,10 +17,11 @@ pub mod counts;
 pub mod query;
 pub mod view;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use mio::{Poll, Token, Waker};
@@ -73,6 +74,10 @@ pub struct Config {
     pub orphan: Duration,
     /// Ports we listen on, for stale flows.
     pub ports: Vec<u16>,
+    /// Time between two loads of the table after losses, at least.
+    pub load_pause: Duration,
+    /// After how long without a single entry a namespace is said to track nothing.
+    pub quiet: Duration,
 }
 
 /// A running reader. Dropping it stops the thread.
@@ -100,6 +105,8 @@ struct Shared {
     waker: Waker,
     stop: AtomicBool,
     resync: AtomicBool,
+    /// When somebody last asked for it.
+    resync_asked: Mutex<Option<Instant>>,
 }
 
 const WAKER: Token = Token(0);
@@ -123,6 +130,8 @@ impl Default for Config {
             only_port: 0,
             orphan: Duration::from_secs(120),
             ports: Vec::new(),
+            load_pause: Duration::from_secs(30),
+            quiet: Duration::from_secs(60),
         }
     }
 }
@@ -134,7 +143,8 @@ impl Reader {
     ///
     /// # Errors
     /// When there is no thread or no descriptor to be had.
-    pub fn start(config: Config) -> std::io::Result<Self> {
+    pub fn start(mut config: Config) -> std::io::Result<Self> {
+        config.namespaces = distinct(config.namespaces);
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let mirrors = match config.mode {
@@ -154,6 +164,7 @@ impl Reader {
             waker,
             stop: AtomicBool::new(false),
             resync: AtomicBool::new(false),
+            resync_asked: Mutex::new(None),
             config,
         });
         let waking = Arc::clone(&shared);
@@ -197,6 +208,14 @@ impl Drop for Reader {
             thread.join().ok();
         }
     }
+}
+
+/// Each namespace once, under its first name: on a host without containers `self` and `host` are one.
+fn distinct(namespaces: Vec<Namespace>) -> Vec<Namespace> {
+    let mut seen = HashSet::new();
+    // What cannot be looked at now may be there later.
+    let is_new = |namespace: &Namespace| namespace.inode().map_or(true, |inode| seen.insert(inode));
+    namespaces.into_iter().filter(is_new).collect()
 }
 
 // === impl Shared ===

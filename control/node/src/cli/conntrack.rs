@@ -143,7 +143,8 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> Result<Exit, Failure> {
 }
 
 fn list(args: &ListArgs, out: &mut impl Write) -> Result<Exit, Failure> {
-    let listed = query::list(&args.netns.namespace(), &args.filter.filter(), args.limit)?;
+    let listed = query::list(&args.netns.namespace(), &args.filter.filter(), args.limit)
+        .map_err(refused)?;
     for flow in &listed.flows {
         print(out, "", flow)?;
     }
@@ -171,12 +172,20 @@ fn lookup(args: &LookupArgs, out: &mut impl Write) -> Result<Exit, Failure> {
             )?;
             Ok(Exit::Failed)
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(refused(error)),
+    }
+}
+
+/// The kernel's no, with what mends it.
+fn refused(error: QueryError) -> Failure {
+    match error.cure() {
+        "" => error.into(),
+        cure => anyhow!("{error}\n  cure: {cure}").into(),
     }
 }
 
 fn stats(args: &StatsArgs, out: &mut impl Write) -> Result<Exit, Failure> {
-    let (totals, per_cpu) = query::stats(&args.netns.namespace())?;
+    let (totals, per_cpu) = query::stats(&args.netns.namespace()).map_err(refused)?;
     writeln!(out, "entries {} of {}", totals.entries, totals.max_entries)?;
     for cpu in &per_cpu {
         write!(out, "cpu {}", cpu.cpu)?;
@@ -203,7 +212,7 @@ fn watch(args: &WatchArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         .netns
         .namespace()
         .listen(&config)
-        .map_err(QueryError::from_io)?;
+        .map_err(refused)?;
     let mut wait = WaitSet::default();
     wait.add(&socket);
     let filter = args.filter.filter();
@@ -250,7 +259,7 @@ fn purge(args: &PurgeArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         }));
     }
     let namespace = args.netns.namespace();
-    let found = query::find_stale(&namespace, &ports)?;
+    let found = query::find_stale(&namespace, &ports).map_err(refused)?;
     for flow in &found.flows {
         print(out, "stale ", flow)?;
     }
@@ -271,7 +280,7 @@ fn purge(args: &PurgeArgs, out: &mut impl Write) -> Result<Exit, Failure> {
             anyhow!("nothing was deleted: `greyhound.conntrack.allow_delete` is false").into(),
         );
     }
-    let purged = query::purge(&namespace, &found.flows)?;
+    let purged = query::purge(&namespace, &found.flows).map_err(refused)?;
     writeln!(
         out,
         "deleted {}, gone by themselves {}, failed {}",

@@ -19,11 +19,13 @@ use greyhound_conntrack::attribution::cache::LaneCache;
 use greyhound_conntrack::mirror::Keep;
 use greyhound_conntrack::namespace::Namespace;
 use greyhound_conntrack::reader::{self, Config, Mode, Reader};
+use greyhound_conntrack::telemetry;
 use greyhound_model::time::Stamp;
 use greyhound_pipeline::client::{Clients, LaneClients};
 use greyhound_pipeline::engine::handle::Handle;
 use greyhound_pipeline::ledger::Transport;
 use greyhound_sys::peers::Peer;
+use greyhound_telemetry::Registry;
 use tracing::{info, warn};
 
 pub use routes::ConntrackRoutes;
@@ -62,7 +64,7 @@ struct NamedLane(LaneCache);
 
 /// Starts the reader, if the settings want it, and makes the engine's lanes ask it. Nothing of it can stop the
 /// start.
-pub fn start(settings: &Settings, engine: &Handle) -> Option<Conntrack> {
+pub fn start(settings: &Settings, engine: &Handle, registry: &Registry) -> Option<Conntrack> {
     let wanted = &settings.conntrack;
     let ports = ports(engine);
     let config = config(wanted, ports)?;
@@ -75,6 +77,9 @@ pub fn start(settings: &Settings, engine: &Handle) -> Option<Conntrack> {
         if !engine.set_clients(&clients) {
             warn!("a lane is too busy to be told who knows the clients behind UDP");
         }
+    }
+    if let Err(error) = telemetry::register(registry, reader.handle(), asking.clone()) {
+        warn!(%error, "what the reader of connection tracking counts is not shown");
     }
     info!(mode = ?wanted.mode, namespaces = ?wanted.namespaces, "reading connection tracking");
     let metrics = wanted
@@ -117,6 +122,7 @@ pub fn config(wanted: &setting::Conntrack, ports: Vec<u16>) -> Option<Config> {
         only_port: wanted.only_port,
         orphan: wanted.orphan,
         ports,
+        ..Config::default()
     })
 }
 

@@ -117,6 +117,7 @@ pub fn register(registry: &Registry, handle: &Handle) -> Result<(), DuplicateNam
 pub fn reference_page() -> String {
     let all = greyhound_pipeline::telemetry::descriptors()
         .chain(DESCRIPTORS.iter())
+        .chain(greyhound_conntrack::telemetry::descriptors())
         .chain(greyhound_sinks::descriptors())
         .chain(greyhound_server::telemetry::descriptors())
         .chain(greyhound_server::registry::telemetry::descriptors())

@@ -39,10 +39,6 @@ pub struct Counts {
     pub lost: AtomicU64,
     /// Loads of the table, for any cause.
     pub loads: AtomicU64,
-    /// Single flows asked for, for any cause.
-    pub gets: AtomicU64,
-    /// Nanoseconds that took.
-    pub get_nanos: AtomicU64,
     /// Rows the kernel was asked about.
     pub verifications: AtomicU64,
     /// New flows, by kind; scaled up while sampled.
@@ -123,8 +119,6 @@ impl Default for Counts {
             unreadable: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             loads: AtomicU64::new(0),
-            gets: AtomicU64::new(0),
-            get_nanos: AtomicU64::new(0),
             verifications: AtomicU64::new(0),
             new_by_kind: std::array::from_fn(|_| AtomicU64::new(0)),
             destroyed_by_kind: std::array::from_fn(|_| AtomicU64::new(0)),

@@ -43,6 +43,20 @@ pub struct Listed {
     pub cursor: Option<usize>,
 }
 
+/// Time between two loads of the table that somebody asks for.
+pub const RESYNC_PAUSE: Duration = Duration::from_secs(5);
+
+/// What became of the wish for a load of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resync {
+    /// It comes within a second.
+    Planned,
+    /// There is no table in this mode.
+    NoTable,
+    /// Somebody asked less than [`RESYNC_PAUSE`] ago.
+    TooSoon,
+}
+
 /// What a purge did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Purged {
@@ -65,10 +79,13 @@ impl FlowFilter {
                 .iter()
                 .any(|tuple| tuple.source() == address || tuple.destination() == address)
         };
+        // What stands there for ICMP is no port.
+        let has_ports = !matches!(flow.original.protocol(), Protocol::Icmp | Protocol::Icmpv6);
         let has_port = |port| {
-            tuples
-                .iter()
-                .any(|tuple| tuple.source_port == port || tuple.destination_port == port)
+            has_ports
+                && tuples
+                    .iter()
+                    .any(|tuple| tuple.source_port == port || tuple.destination_port == port)
         };
         self.protocol
             .is_none_or(|protocol| flow.original.protocol() == protocol)
@@ -84,7 +101,7 @@ impl FlowFilter {
 /// # Errors
 /// [`QueryError::NotFound`] when there is none.
 pub fn lookup(namespace: &Namespace, tuple: &Tuple) -> Result<Flow, QueryError> {
-    let mut exchange = namespace.exchange().map_err(QueryError::from_io)?;
+    let mut exchange = namespace.exchange()?;
     match exchange.get(tuple, Direction::Original) {
         // What arrived after translation is the answer's tuple turned round.
         Err(QueryError::NotFound) => exchange.get(&tuple.reversed(), Direction::Reply),
@@ -101,7 +118,7 @@ pub fn list(
     filter: &FlowFilter,
     limit: usize,
 ) -> Result<Listed, QueryError> {
-    let mut exchange = namespace.exchange().map_err(QueryError::from_io)?;
+    let mut exchange = namespace.exchange()?;
     let mut listed = Listed::default();
     let deadline = Instant::now() + DUMP_WAIT;
     exchange.dump(
@@ -128,13 +145,13 @@ pub fn list(
 pub fn stats(namespace: &Namespace) -> Result<(Totals, Vec<CpuStats>), QueryError> {
     let asked = namespace
         .exchange()
-        .map_err(QueryError::from_io)
         .and_then(|mut exchange| Ok((exchange.totals()?, exchange.per_cpu()?)));
     match asked {
-        Err(QueryError::NoPrivilege) if *namespace == Namespace::own() => {
-            let totals = Totals::of_proc().map_err(QueryError::from_io)?;
-            let per_cpu = CpuStats::of_proc().map_err(QueryError::from_io)?;
-            Ok((totals, per_cpu))
+        Err(QueryError::NoPrivilege) if namespace.is_own() => {
+            match (Totals::of_proc(), CpuStats::of_proc()) {
+                (Ok(totals), Ok(per_cpu)) => Ok((totals, per_cpu)),
+                _ => Err(QueryError::NoPrivilege),
+            }
         }
         asked => asked,
     }
@@ -146,7 +163,7 @@ pub fn stats(namespace: &Namespace) -> Result<(Totals, Vec<CpuStats>), QueryErro
 /// What the kernel says.
 pub fn find_stale(namespace: &Namespace, ports: &[u16]) -> Result<stale::Found, QueryError> {
     let ours = stale::own_addresses().map_err(QueryError::Io)?;
-    let mut exchange = namespace.exchange().map_err(QueryError::from_io)?;
+    let mut exchange = namespace.exchange()?;
     stale::find(&mut exchange, &ours, ports)
 }
 
@@ -155,7 +172,7 @@ pub fn find_stale(namespace: &Namespace, ports: &[u16]) -> Result<stale::Found, 
 /// # Errors
 /// When the namespace cannot be asked at all.
 pub fn purge(namespace: &Namespace, flows: &[Flow]) -> Result<Purged, QueryError> {
-    let mut exchange = namespace.exchange().map_err(QueryError::from_io)?;
+    let mut exchange = namespace.exchange()?;
     let mut purged = Purged::default();
     for flow in flows {
         match exchange.delete(&flow.original, flow.id) {
@@ -185,13 +202,18 @@ impl Handle {
         &self.shared.config.ports
     }
 
-    /// The namespace of this name; without a name, the first.
+    /// The namespace of this name, or one that is the same; without a name, the first.
     pub fn namespace(&self, name: Option<&str>) -> Option<&Namespace> {
-        let mut all = self.shared.config.namespaces.iter();
-        match name {
-            None => all.next(),
-            Some(name) => all.find(|namespace| namespace.name == name),
-        }
+        let all = &self.shared.config.namespaces;
+        let Some(name) = name else {
+            return all.first();
+        };
+        let by_name = all.iter().find(|namespace| namespace.name == name);
+        by_name.or_else(|| {
+            let inode = Namespace::from_text(name).inode().ok()?;
+            all.iter()
+                .find(|namespace| namespace.inode().ok() == Some(inode))
+        })
     }
 
     /// A page of the table, in mode `events`; `None` in any other. `cursor` is where the last page ended.
@@ -225,13 +247,23 @@ impl Handle {
         Some(listed)
     }
 
-    /// Asks for the table to be loaded anew; `false` in a mode without one.
-    pub fn resync(&self) -> bool {
-        let has_table = self.shared.config.mode == Mode::Events;
-        if has_table {
-            self.shared.resync.store(true, Ordering::Release);
-            self.shared.wake();
+    /// Asks for the table to be loaded anew, at most once in [`RESYNC_PAUSE`].
+    pub fn resync(&self) -> Resync {
+        if self.shared.config.mode != Mode::Events {
+            return Resync::NoTable;
         }
-        has_table
+        let mut asked = self
+            .shared
+            .resync_asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if asked.is_some_and(|at| now.saturating_duration_since(at) < RESYNC_PAUSE) {
+            return Resync::TooSoon;
+        }
+        *asked = Some(now);
+        self.shared.resync.store(true, Ordering::Release);
+        self.shared.wake();
+        Resync::Planned
     }
 }

@@ -3,6 +3,8 @@
 //! A flood of events cannot starve anybody: after [`EVENTS_PER_ROUND`] the others get their turn.
 
 mod listen;
+mod place;
+mod told;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -16,24 +18,22 @@ use super::view::{NamespaceView, StaleView, State, View};
 use super::{Config, Mode, Shared};
 use crate::attribution::{Answering, Finding, Question};
 use crate::error::QueryError;
-use crate::exchange::Exchange;
-use crate::flow::{Flow, Protocol, Tuple, canonical};
+use crate::flow::{Flow, canonical};
 use crate::mirror::{Mirror, MirrorConfig};
-use crate::namespace::{Namespace, Sysctls};
+use crate::namespace::Namespace;
 use crate::request::Direction;
 use crate::sampling::{Sampler, Second};
 use crate::stale;
-use crate::stats::{CpuStats, Totals};
 
-use listen::Listening;
+use listen::Books;
+use place::Place;
+use told::{Ground, Told};
 
 const TICK: Duration = Duration::from_secs(1);
 const STALE_EVERY: Duration = Duration::from_secs(30);
 /// Questions answered before events get their turn.
 const QUESTIONS_PER_ROUND: usize = 256;
 const EVENTS_PER_ROUND: u64 = 1024;
-const RETRY_MIN: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_secs(60);
 
 /// The thread's state.
 pub(super) struct Run {
@@ -48,18 +48,9 @@ pub(super) struct Run {
     budget: u32,
     stale: StaleView,
     stale_due: Instant,
-    told: bool,
-}
-
-/// One namespace.
-struct Place {
-    namespace: Namespace,
-    exchange: Option<Exchange>,
-    listening: Option<Listening>,
-    state: State,
-    sysctls: Sysctls,
-    retry_at: Instant,
-    retry_in: Duration,
+    told: Told,
+    /// What was logged last, so that it is said once.
+    said: Option<String>,
 }
 
 /// The mirrors a configuration asks for, one per namespace.
@@ -89,15 +80,10 @@ impl Run {
     pub(super) fn new(shared: Arc<Shared>, poll: Poll, answering: Option<Answering>) -> Self {
         let now = Instant::now();
         let config = &shared.config;
-        let places = config.namespaces.iter().map(|namespace| Place {
-            namespace: namespace.clone(),
-            exchange: None,
-            listening: None,
-            state: State::Starting,
-            sysctls: Sysctls::default(),
-            retry_at: now,
-            retry_in: RETRY_MIN,
-        });
+        let places = config
+            .namespaces
+            .iter()
+            .map(|namespace| Place::new(namespace.clone(), now));
         Self {
             places: places.collect(),
             woken: Events::with_capacity(4),
@@ -107,7 +93,8 @@ impl Run {
             budget: config.questions_per_second,
             stale: StaleView::default(),
             stale_due: now + TICK,
-            told: false,
+            told: Told::default(),
+            said: None,
             poll,
             shared,
         }
@@ -121,9 +108,10 @@ impl Run {
             let now = Instant::now();
             if now >= tick {
                 tick = now + TICK;
-                let cpu_now = cpu_nanos();
-                self.tick(now, cpu_now.saturating_sub(cpu));
-                cpu = cpu_now;
+                self.tick(now, cpu_nanos().saturating_sub(cpu));
+                // What the tick did itself is no fault of events: a load that made them be sampled would
+                // have to be repeated for it.
+                cpu = cpu_nanos();
             }
             let mut busy = self.answer();
             busy |= self.read_events();
@@ -182,38 +170,58 @@ impl Run {
         answered == QUESTIONS_PER_ROUND
     }
 
-    /// Asks every namespace for the entry whose answer goes from our address to the visible sender.
+    /// Follows a datagram back through the namespaces, the nearest first: what one of them translated is asked
+    /// of the next as it was before.
     fn find_client(&mut self, answering: &Answering, question: &Question) -> Finding {
         let peer = &question.peer;
-        let Some(reply) = Tuple::new(Protocol::Udp, peer.local, peer.source) else {
+        let Some(mut answer) = told::answer_tuple(peer.source, peer.local) else {
             return Finding::Unknown;
         };
+        let mut client = None;
+        let mut grounds: Vec<Ground> = Vec::new();
         let mut is_answered = false;
-        for place in &mut self.places {
+        let now = Instant::now();
+        for (at, place) in self.places.iter_mut().enumerate() {
             let Some(exchange) = &mut place.exchange else {
                 continue;
             };
-            match exchange.get(&reply, Direction::Reply) {
+            match exchange.get(&answer, Direction::Reply) {
                 Ok(flow) => {
-                    let number = answering.book.number(flow.original.source());
-                    return number.map_or(Finding::Unknown, Finding::Client);
+                    grounds.push((at, answer, flow.id));
+                    // The kernel finds a flow by either tuple: the datagram may itself be an answer.
+                    let sent = match flow.original == answer {
+                        true => flow.reply,
+                        false => flow.original,
+                    };
+                    client = Some(sent.source());
+                    answer = sent.reversed();
                 }
                 Err(QueryError::NotFound) => is_answered = true,
-                Err(error) if error.is_final() => place.give_up(&error),
+                Err(error) if error.is_final() => place.give_up(&error, now),
                 Err(_) => {}
             }
         }
-        let number = answering.book.number(canonical(peer.source.ip()));
-        match number {
-            Some(number) if is_answered => Finding::Untracked(number),
-            _ => Finding::Unknown,
+        if let Some(client) = client {
+            if self.shared.config.mode == Mode::Events {
+                self.told.note(answering, question, &grounds, self.second());
+            }
+            return Finding::Client(answering.book.number(client));
+        }
+        match is_answered {
+            true => Finding::Untracked(answering.book.number(canonical(peer.source.ip()))),
+            false => Finding::Unknown,
         }
     }
 
     fn tick(&mut self, now: Instant, cpu_nanos: u64) {
         let config = &self.shared.config;
         self.budget = config.questions_per_second;
-        for place in &mut self.places {
+        for (at, place) in self.places.iter_mut().enumerate() {
+            if place.leave_if_gone(now)
+                && let Some(mirror) = self.shared.mirrors.get(at)
+            {
+                listen::lock(mirror).forget();
+            }
             place.open(now);
         }
         if config.mode == Mode::Events {
@@ -232,7 +240,8 @@ impl Run {
         let wants_load = self.shared.resync.swap(false, Ordering::AcqRel);
         let mut events = 0;
         let mut lost = 0;
-        for (place, mirror) in self.places.iter_mut().zip(&self.shared.mirrors) {
+        self.told.sweep(second);
+        for (at, (place, mirror)) in self.places.iter_mut().zip(&self.shared.mirrors).enumerate() {
             place.listen(config, &self.sampler, now);
             let Some(listening) = &mut place.listening else {
                 continue;
@@ -242,13 +251,19 @@ impl Run {
             if wants_load {
                 listening.plan_load("asked", now);
             }
+            let mut books = Books {
+                place: at,
+                mirror,
+                counts: &self.shared.counts,
+                told: &mut self.told,
+                answering: self.answering.as_ref(),
+                second,
+            };
             if let Some(exchange) = &mut place.exchange {
-                if let Err(error) =
-                    listening.load_if_due(exchange, mirror, &self.shared.counts, second, now)
-                {
+                if let Err(error) = listening.load_if_due(exchange, &mut books, now) {
                     tracing::warn!(namespace = place.namespace.name, %error, "cannot load the table of flows");
                 }
-                listening.verify(exchange, mirror, &self.shared.counts, second);
+                listening.verify(exchange, &books);
             }
         }
         // A nanosecond of a second is a share of a core.
@@ -263,7 +278,7 @@ impl Run {
                 .iter_mut()
                 .filter_map(|place| place.listening.as_mut())
             {
-                listening.resample(config, &self.sampler);
+                listening.resample(config, &self.sampler, now);
             }
         }
     }
@@ -272,9 +287,17 @@ impl Run {
     fn read_events(&mut self) -> bool {
         let second = self.second();
         let mut busy = false;
-        for (place, mirror) in self.places.iter_mut().zip(&self.shared.mirrors) {
+        for (at, (place, mirror)) in self.places.iter_mut().zip(&self.shared.mirrors).enumerate() {
             if let Some(listening) = &mut place.listening {
-                match listening.read(mirror, &self.shared.counts, second, EVENTS_PER_ROUND) {
+                let mut books = Books {
+                    place: at,
+                    mirror,
+                    counts: &self.shared.counts,
+                    told: &mut self.told,
+                    answering: self.answering.as_ref(),
+                    second,
+                };
+                match listening.read(&mut books, EVENTS_PER_ROUND) {
                     Ok(is_drained) => busy |= !is_drained,
                     Err(error) => {
                         tracing::warn!(namespace = place.namespace.name, %error, "stopped listening to connection tracking");
@@ -318,12 +341,16 @@ impl Run {
             .places
             .iter_mut()
             .enumerate()
-            .map(|(at, place)| place.view(mirrors.get(at)))
+            .map(|(at, place)| place.view(mirrors.get(at), &self.shared.config))
             .collect();
         let state = overall(&namespaces);
-        if let Some(reason) = state.reason().filter(|_| !self.told) {
-            self.told = true;
-            tracing::warn!("connection tracking: {reason}");
+        let trouble = state.trouble().cloned().or_else(|| {
+            let mut hints = namespaces.iter().filter_map(|view| view.hint.clone());
+            hints.next()
+        });
+        if let Some(trouble) = trouble.filter(|trouble| self.said.as_ref() != Some(&trouble.what)) {
+            tracing::warn!(cure = trouble.cure, "connection tracking: {}", trouble.what);
+            self.said = Some(trouble.what);
         }
         self.shared.view.store(Arc::new(View {
             mode: self.shared.config.mode,
@@ -351,107 +378,6 @@ fn overall(namespaces: &[NamespaceView]) -> State {
             State::Degraded(reason)
         }
         Some(state) => state,
-    }
-}
-
-// === impl Place ===
-
-impl Place {
-    /// Opens the socket for requests, if there is none and it may be tried again.
-    fn open(&mut self, now: Instant) {
-        if self.exchange.is_some()
-            || now < self.retry_at
-            || matches!(self.state, State::Unsupported(_))
-        {
-            return;
-        }
-        let opened = self
-            .namespace
-            .exchange()
-            .map_err(QueryError::from_io)
-            .and_then(|mut exchange| {
-                // Whoever may not ask may open a socket all the same.
-                exchange.totals()?;
-                Ok(exchange)
-            });
-        match opened {
-            Ok(exchange) => {
-                self.sysctls = self.namespace.sysctls().unwrap_or_default();
-                self.exchange = Some(exchange);
-                self.state = State::Ready;
-                self.retry_in = RETRY_MIN;
-            }
-            Err(error) if error.is_final() => self.give_up(&error),
-            Err(error) => self.fail(&error.to_string(), now),
-        }
-    }
-
-    /// Joins, if it has not yet.
-    fn listen(&mut self, config: &Config, sampler: &Sampler, now: Instant) {
-        if self.listening.is_some() || self.exchange.is_none() || now < self.retry_at {
-            return;
-        }
-        match Listening::start(&self.namespace, config, sampler, now) {
-            Ok(listening) => {
-                self.listening = Some(listening);
-                self.state = match self.sysctls.events {
-                    Some(0) => State::Degraded(
-                        "net.netfilter.nf_conntrack_events is 0: no events come".into(),
-                    ),
-                    _ => State::Ready,
-                };
-            }
-            Err(error) => self.fail(&format!("cannot listen: {error}"), now),
-        }
-    }
-
-    fn fail(&mut self, reason: &str, now: Instant) {
-        self.state = State::Degraded(format!("namespace {}: {reason}", self.namespace.name));
-        self.retry_at = now + self.retry_in;
-        self.retry_in = (self.retry_in * 2).min(RETRY_MAX);
-    }
-
-    fn give_up(&mut self, error: &QueryError) {
-        self.exchange = None;
-        self.listening = None;
-        self.state = State::Unsupported(format!("namespace {}: {error}", self.namespace.name));
-    }
-
-    fn view(&mut self, mirror: Option<&Mutex<Mirror>>) -> NamespaceView {
-        let mut view = NamespaceView {
-            name: self.namespace.name.clone(),
-            inode: self.namespace.inode().ok(),
-            state: self.state.clone(),
-            sysctls: self.sysctls,
-            ..NamespaceView::default()
-        };
-        let asked = self
-            .exchange
-            .as_mut()
-            .and_then(|exchange| Some((exchange.totals().ok()?, exchange.per_cpu().ok()?)));
-        let is_own = self.namespace == Namespace::own();
-        match asked {
-            Some((totals, per_cpu)) => {
-                view.totals = Some(totals);
-                view.per_cpu = per_cpu;
-            }
-            // Everybody may read these.
-            None if is_own => {
-                view.totals = Totals::of_proc().ok();
-                view.per_cpu = CpuStats::of_proc().unwrap_or_default();
-            }
-            None => {}
-        }
-        if let Some(listening) = &self.listening {
-            listening.describe(&mut view);
-        }
-        if let Some(mirror) = mirror {
-            let mirror = listen::lock(mirror);
-            view.rows = mirror.table().len();
-            view.table_bytes = mirror.table().bytes();
-            view.mirror = *mirror.counts();
-        }
-        view
     }
 }
 

@@ -19,9 +19,18 @@ pub enum State {
     /// All is well.
     Ready,
     /// Something is missing; the rest works.
-    Degraded(String),
+    Degraded(Trouble),
     /// It can do nothing here, and why.
-    Unsupported(String),
+    Unsupported(Trouble),
+}
+
+/// What is wrong, for the operator.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// One line.
+    pub what: String,
+    /// What mends it, a command where there is one; may be empty.
+    pub cure: String,
 }
 
 /// All of it.
@@ -66,6 +75,8 @@ pub struct NamespaceView {
     pub mirror: MirrorCounts,
     /// The last load of the table.
     pub load: Option<LoadView>,
+    /// All is well, and yet it may not be what the operator wants.
+    pub hint: Option<Trouble>,
 }
 
 /// A load of the table.
@@ -108,12 +119,17 @@ impl State {
         }
     }
 
-    /// Why, where there is something to say.
-    pub fn reason(&self) -> Option<&str> {
+    /// What is wrong, where something is.
+    pub fn trouble(&self) -> Option<&Trouble> {
         match self {
-            Self::Degraded(reason) | Self::Unsupported(reason) => Some(reason),
+            Self::Degraded(trouble) | Self::Unsupported(trouble) => Some(trouble),
             _ => None,
         }
+    }
+
+    /// Why, where there is something to say.
+    pub fn reason(&self) -> Option<&str> {
+        self.trouble().map(|trouble| &*trouble.what)
     }
 }
 

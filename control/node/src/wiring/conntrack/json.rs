@@ -60,6 +60,7 @@ pub(super) fn overview(view: &View) -> Value {
         },
         "state": view.state.as_str(),
         "reason": view.state.reason(),
+        "cure": view.state.trouble().map(|trouble| &trouble.cure),
         "sampling_rate": view.sampling_rate,
         "stale_flows": view.stale.count,
         "namespaces": view.namespaces.iter().map(namespace).collect::<Vec<_>>(),
@@ -73,6 +74,7 @@ fn namespace(view: &NamespaceView) -> Value {
         "inode": view.inode,
         "state": view.state.as_str(),
         "reason": view.state.reason(),
+        "hint": view.hint.as_ref().map(|hint| format!("{}: {}", hint.what, hint.cure)),
         "entries": view.totals.map(|totals| totals.entries),
         "max_entries": view.totals.map(|totals| totals.max_entries),
         "receive_buffer_bytes": view.receive_buffer_bytes,
@@ -129,6 +131,7 @@ pub(super) fn dogstatsd(shown: &Shown) -> Value {
             "asked": get(&counts.asked),
             "skipped": get(&counts.skipped),
             "errors": get(&counts.errors),
+            "voided": get(&counts.voided),
             "dropped": get(&counts.questions_dropped) + get(&counts.answers_dropped),
             "nanoseconds": get(&counts.nanos),
         });

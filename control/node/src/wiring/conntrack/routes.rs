@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use greyhound_conntrack::error::QueryError;
 use greyhound_conntrack::flow::{Flow, Protocol, Tuple};
 use greyhound_conntrack::namespace::Namespace;
-use greyhound_conntrack::reader::query::{self, FlowFilter, LISTED_MAX};
+use greyhound_conntrack::reader::query::{self, FlowFilter, LISTED_MAX, Resync};
 use greyhound_server::register::RouteGroup;
 use greyhound_server::rest::request::Request;
 use greyhound_server::rest::response::Response;
@@ -173,10 +173,14 @@ fn stats(shown: &Shown, request: &Request) -> Answer {
 
 fn resync(shown: &Shown, _: &Request) -> Answer {
     match shown.reader.resync() {
-        true => Ok(json!({ "resync": "planned" })),
-        false => Err((
+        Resync::Planned => Ok(json!({ "resync": "planned" })),
+        Resync::NoTable => Err((
             StatusCode::CONFLICT,
             "there is no table: `greyhound.conntrack.mode` is not events".into(),
+        )),
+        Resync::TooSoon => Err((
+            StatusCode::TOO_MANY_REQUESTS,
+            "the table was loaded on demand less than 5 s ago".into(),
         )),
     }
 }
@@ -246,9 +250,15 @@ fn bad(why: String) -> (StatusCode, String) {
 fn refuse(error: QueryError) -> (StatusCode, String) {
     let status = match &error {
         QueryError::NotFound => StatusCode::NOT_FOUND,
-        QueryError::NoPrivilege | QueryError::Unsupported => StatusCode::SERVICE_UNAVAILABLE,
+        QueryError::NoPrivilege
+        | QueryError::Unsupported
+        | QueryError::NoNamespace(_)
+        | QueryError::NamespaceRefused(_) => StatusCode::SERVICE_UNAVAILABLE,
         QueryError::TimedOut => StatusCode::GATEWAY_TIMEOUT,
         QueryError::Unreadable | QueryError::Io(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    (status, error.to_string())
+    match error.cure() {
+        "" => (status, error.to_string()),
+        cure => (status, format!("{error}; {cure}")),
+    }
 }

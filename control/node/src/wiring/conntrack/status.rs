@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
-use greyhound_conntrack::reader::view::{State, View};
+use greyhound_conntrack::reader::view::{NamespaceView, State, Trouble, View};
 use greyhound_server::register::{Problem, Severity, StatusSection};
 use serde_json::{Value, json};
 
@@ -57,6 +57,9 @@ impl StatusSection for ConntrackStatus {
                 namespace.lost_events
             )
             .ok();
+            if let Some(hint) = &namespace.hint {
+                writeln!(text, "  {}", hint.what).ok();
+            }
         }
         if let Some(asking) = &shown.asking {
             let counts = asking.counts();
@@ -81,7 +84,8 @@ impl StatusSection for ConntrackStatus {
             return Vec::new();
         };
         let view = shown.reader.view();
-        stale(&view).into_iter().chain(state(&view)).collect()
+        let hints = view.namespaces.iter().filter_map(hint);
+        stale(&view).into_iter().chain(state(&view)).chain(hints).collect()
     }
 }
 
@@ -98,6 +102,15 @@ fn stale(view: &View) -> Option<Problem> {
     clients.sort();
     clients.dedup();
     clients.truncate(NAMED);
+    let mut namespaces: Vec<&str> = view.stale.flows.iter().map(|(name, _)| &**name).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    let commands: Vec<String> = namespaces
+        .iter()
+        .map(|name| {
+            format!("greyhound conntrack purge-stale --netns {name} --set greyhound.conntrack.allow_delete=true")
+        })
+        .collect();
     Some(Problem {
         severity: Severity::Critical,
         what: format!(
@@ -105,20 +118,33 @@ fn stale(view: &View) -> Option<Problem> {
             view.stale.count,
             clients.join(", ")
         ),
-        cure: "greyhound conntrack purge-stale, with greyhound.conntrack.allow_delete; or restart these clients"
-            .into(),
+        cure: format!("{}; or restart these clients", commands.join("; ")),
     })
 }
 
 fn state(view: &View) -> Option<Problem> {
-    let (severity, reason) = match &view.state {
-        State::Unsupported(reason) => (Severity::Warning, reason),
-        State::Degraded(reason) => (Severity::Note, reason),
+    let (severity, trouble) = match &view.state {
+        State::Unsupported(trouble) => (Severity::Warning, trouble),
+        State::Degraded(trouble) => (Severity::Note, trouble),
         _ => return None,
     };
-    Some(Problem {
+    Some(problem(severity, trouble))
+}
+
+/// A namespace in which nothing can come is worth a line only.
+fn hint(namespace: &NamespaceView) -> Option<Problem> {
+    let hint = namespace.hint.as_ref()?;
+    Some(problem(Severity::Note, hint))
+}
+
+fn problem(severity: Severity, trouble: &Trouble) -> Problem {
+    let off = "greyhound.conntrack.mode: off ends it";
+    Problem {
         severity,
-        what: format!("connection tracking: {reason}"),
-        cure: "grant CAP_NET_ADMIN, or set greyhound.conntrack.mode: off".into(),
-    })
+        what: format!("connection tracking: {}", trouble.what),
+        cure: match &*trouble.cure {
+            "" => off.to_owned(),
+            cure => format!("{cure}; {off}"),
+        },
+    }
 }

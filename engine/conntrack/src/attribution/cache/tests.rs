@@ -39,10 +39,7 @@ fn answer_all(answering: &Answering, finding: Finding) -> usize {
 #[test]
 fn an_answer_applies_from_the_next_batch_and_is_asked_for_once() {
     let (mut cache, answering) = lane();
-    let client = answering
-        .book
-        .number([10, 77, 1, 2].into())
-        .expect("a number");
+    let client = answering.book.number([10, 77, 1, 2].into());
     assert_eq!(
         named(&mut cache, START, &[peer(1), peer(1), peer(1)]),
         [0, 0, 0]

@@ -1,7 +1,7 @@
 //! Listening in one namespace: events into the mirror, losses counted and repaired.
 //!
 //! A loss is followed by a load of the whole table: a second later, so that a burst is one loss, and not sooner
-//! than half a minute after the last.
+//! than half a minute after the last. So is sampling, once it is over: what began outside the sample is missing.
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,6 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 use super::super::Config;
 use super::super::counts::{Counts, add};
 use super::super::view::{LoadView, NamespaceView};
+use super::told::Told;
+use crate::attribution::Answering;
 use crate::error::QueryError;
 use crate::events::{EventConfig, EventSocket};
 use crate::exchange::Exchange;
@@ -22,7 +24,6 @@ use crate::sampling::Sampler;
 use crate::walk::{Kind, Message};
 
 const LOAD_AFTER_LOSS: Duration = Duration::from_secs(1);
-const LOAD_PAUSE: Duration = Duration::from_secs(30);
 const LOAD_DEADLINE: Duration = Duration::from_secs(30);
 /// Entries beyond which the kernel is asked to filter a dump by itself.
 const FILTER_ABOVE: u32 = 20_000;
@@ -30,6 +31,28 @@ const FILTER_ABOVE: u32 = 20_000;
 const VERIFIED_PER_SECOND: usize = 2000;
 /// Events read between two pieces of a dump.
 const EVENTS_BETWEEN: u64 = 65_536;
+
+/// What events are written into.
+pub(super) struct Books<'a> {
+    /// Which namespace it is.
+    pub(super) place: usize,
+    pub(super) mirror: &'a Mutex<Mirror>,
+    pub(super) counts: &'a Counts,
+    pub(super) told: &'a mut Told,
+    pub(super) answering: Option<&'a Answering>,
+    /// Now, by the clock of deadlines.
+    pub(super) second: u32,
+}
+
+/// How events are counted that came in by their id.
+#[derive(Clone, Copy)]
+struct Share {
+    /// Ids below it count, whatever the kernel let in; `None` = all do.
+    cutoff: Option<u32>,
+    /// Entries each stands for.
+    weight: f64,
+    filter: Filter,
+}
 
 /// A joined socket and what is planned for it.
 pub(super) struct Listening {
@@ -43,6 +66,8 @@ pub(super) struct Listening {
     /// Cutoff and weight from when the socket was empty once.
     coming: Option<(Option<u32>, f64)>,
     events: u64,
+    /// Time between two loads after losses.
+    load_pause: Duration,
     load_at: Option<(Instant, &'static str)>,
     loaded_at: Option<Instant>,
     load: Option<LoadView>,
@@ -74,7 +99,7 @@ impl Listening {
         config: &Config,
         sampler: &Sampler,
         now: Instant,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, QueryError> {
         let filter = filter(config, sampler);
         let socket = namespace.listen(&EventConfig {
             receive_buffer_bytes: config.receive_buffer_bytes,
@@ -89,6 +114,7 @@ impl Listening {
             own_cutoff: sampler.cutoff(),
             coming: None,
             events: 0,
+            load_pause: config.load_pause,
             load_at: Some((now, "start")),
             loaded_at: None,
             load: None,
@@ -102,17 +128,15 @@ impl Listening {
     }
 
     /// Reads at most `limit` events; whether the socket is empty.
-    pub(super) fn read(
-        &mut self,
-        mirror: &Mutex<Mirror>,
-        counts: &Counts,
-        second: u32,
-        limit: u64,
-    ) -> io::Result<bool> {
-        let mut mirror = lock(mirror);
-        let (cutoff, filter, weight) = (self.own_cutoff, self.filter, self.weight);
+    pub(super) fn read(&mut self, books: &mut Books<'_>, limit: u64) -> io::Result<bool> {
+        let mut mirror = lock(books.mirror);
+        let share = Share {
+            cutoff: self.own_cutoff,
+            weight: self.weight,
+            filter: self.filter,
+        };
         let round = self.socket.read(limit, |message| {
-            apply(message, &mut mirror, counts, second, cutoff, filter, weight);
+            apply(message, books, &mut mirror, share);
         })?;
         self.events += round.events;
         if round.is_drained
@@ -152,7 +176,7 @@ impl Listening {
 
     pub(super) fn plan_load(&mut self, cause: &'static str, at: Instant) {
         let earliest = match (cause, self.loaded_at) {
-            ("loss", Some(loaded)) => at.max(loaded + LOAD_PAUSE),
+            ("loss" | "sampled", Some(loaded)) => at.max(loaded + self.load_pause),
             _ => at,
         };
         if self.load_at.is_none_or(|(planned, _)| earliest < planned) {
@@ -164,11 +188,10 @@ impl Listening {
     pub(super) fn load_if_due(
         &mut self,
         exchange: &mut Exchange,
-        mirror: &Mutex<Mirror>,
-        counts: &Counts,
-        second: u32,
+        books: &mut Books<'_>,
         now: Instant,
     ) -> Result<(), QueryError> {
+        let (mirror, counts) = (books.mirror, books.counts);
         let Some((_, cause)) = self.load_at.filter(|&(at, _)| at <= now) else {
             return Ok(());
         };
@@ -176,18 +199,21 @@ impl Listening {
         self.loaded_at = Some(now);
         lock(mirror).begin_load();
         add(&counts.loads, 1);
-        let loaded = self.dump(exchange, mirror, counts, second);
+        let loaded = self.dump(exchange, books);
         let rows = match loaded {
             Ok(rows) => rows,
             Err(error) => {
                 lock(mirror).abandon_load();
-                self.plan_load("failed load", now + LOAD_PAUSE);
+                self.plan_load("failed load", now + self.load_pause);
                 return Err(error);
             }
         };
         // What waited belongs to the time of the dump.
-        self.read(mirror, counts, second, EVENTS_BETWEEN)
-            .map_err(QueryError::from_io)?;
+        let drained = self.read(books, EVENTS_BETWEEN);
+        if let Err(error) = drained {
+            lock(mirror).abandon_load();
+            return Err(QueryError::from_io(error));
+        }
         let is_complete = lock(mirror).end_load();
         let lost = self.socket.take_lost().unwrap_or(0);
         add(&counts.lost, lost);
@@ -205,13 +231,8 @@ impl Listening {
         Ok(())
     }
 
-    fn dump(
-        &mut self,
-        exchange: &mut Exchange,
-        mirror: &Mutex<Mirror>,
-        counts: &Counts,
-        second: u32,
-    ) -> Result<u64, QueryError> {
+    fn dump(&mut self, exchange: &mut Exchange, books: &mut Books<'_>) -> Result<u64, QueryError> {
+        let (mirror, second) = (books.mirror, books.second);
         let only_nat = !matches!(self.filter, Filter::All);
         let entries = exchange.totals()?.entries;
         let filters: &[u32] = match only_nat && entries > FILTER_ABOVE {
@@ -228,23 +249,18 @@ impl Listening {
                 |flow| lock(mirror).row(flow, second),
                 || {
                     // A socket that fails here fails in the next round too, and is told of there.
-                    self.read(mirror, counts, second, EVENTS_BETWEEN).ok();
+                    self.read(books, EVENTS_BETWEEN).ok();
                 },
             )?;
-            add(&counts.unreadable, end.unreadable);
+            add(&books.counts.unreadable, end.unreadable);
             rows += end.rows;
         }
         Ok(rows)
     }
 
     /// Asks the kernel about rows that may have ended unseen.
-    pub(super) fn verify(
-        &mut self,
-        exchange: &mut Exchange,
-        mirror: &Mutex<Mirror>,
-        counts: &Counts,
-        second: u32,
-    ) {
+    pub(super) fn verify(&mut self, exchange: &mut Exchange, books: &Books<'_>) {
+        let (mirror, counts, second) = (books.mirror, books.counts, books.second);
         let due = lock(mirror).due(second, VERIFIED_PER_SECOND);
         add(&counts.verifications, due.len() as u64);
         for (original, id) in due {
@@ -260,7 +276,7 @@ impl Listening {
 
     /// Takes the sampler's new rate over into the kernel. What waits in the socket came in under the old one,
     /// so the smaller share of both holds for it.
-    pub(super) fn resample(&mut self, config: &Config, sampler: &Sampler) {
+    pub(super) fn resample(&mut self, config: &Config, sampler: &Sampler, now: Instant) {
         let wanted = filter(config, sampler);
         if let Err(error) = self.socket.set_filter(wanted) {
             tracing::warn!(%error, "cannot sample events about connections");
@@ -270,6 +286,10 @@ impl Listening {
         let (cutoff, weight) = (sampler.cutoff(), 1.0 / sampler.rate());
         if weight < self.weight {
             self.coming = Some((cutoff, weight));
+            if cutoff.is_none() {
+                // Flows that began outside the sample are still missing.
+                self.plan_load("sampled", now + LOAD_AFTER_LOSS);
+            }
         } else {
             self.coming = None;
             (self.own_cutoff, self.weight) = (cutoff, weight);
@@ -284,37 +304,35 @@ impl Listening {
 }
 
 /// One event.
-fn apply(
-    message: &Message<'_>,
-    mirror: &mut Mirror,
-    counts: &Counts,
-    second: u32,
-    cutoff: Option<u32>,
-    filter: Filter,
-    weight: f64,
-) {
+fn apply(message: &Message<'_>, books: &mut Books<'_>, mirror: &mut Mirror, share: Share) {
+    let counts = books.counts;
     let Some(flow) = message.flow() else {
         add(&counts.unreadable, 1);
         return;
     };
-    let is_sampled = !(filter.passes_all_nat() && flow.status.says_nat());
-    if is_sampled && cutoff.is_some_and(|cutoff| flow.id >= cutoff) {
+    let is_sampled = !(share.filter.passes_all_nat() && flow.status.says_nat());
+    if is_sampled && share.cutoff.is_some_and(|cutoff| flow.id >= cutoff) {
         return;
     }
     // Weights of at most 1024.
-    let weight = if is_sampled { weight.round() as u64 } else { 1 };
+    let weight = if is_sampled {
+        share.weight.round() as u64
+    } else {
+        1
+    };
     match message.kind {
         Kind::New => {
             counts.note_new(&flow, weight);
-            mirror.event(&flow, second);
+            mirror.event(&flow, books.second);
         }
         Kind::Destroy => {
             counts.note_destroyed(&flow, weight);
             mirror.destroy(&flow);
+            books.told.end(books.place, &flow, books.answering);
         }
         _ => {
             counts.note_update(&flow);
-            mirror.event(&flow, second);
+            mirror.event(&flow, books.second);
         }
     }
 }
