@@ -132,11 +132,10 @@ impl Bucket {
         self.cells.push(Cell {
             context,
             last_seen: 0,
-            order: 0,
+            order_or_place: place,
             shape,
             has_value: false,
             value: 0.0,
-            place,
         });
         (self.cells.len() - 1) as u32
     }
@@ -178,16 +177,16 @@ impl Bucket {
         match cell.shape {
             Shape::Gauge => {
                 cell.value = value;
-                cell.order = arrival.order;
+                cell.order_or_place = arrival.order;
             }
             Shape::Counter => cell.value += value * weight.exact,
             Shape::Histogram => {
-                let histogram = &mut self.histograms[cell.place as usize];
+                let histogram = &mut self.histograms[cell.place()];
                 histogram.insert(value, weight.exact, weight.whole);
             }
             // A number has no raw text of its own.
             Shape::Set => {
-                self.sets[cell.place as usize]
+                self.sets[cell.place()]
                     .members
                     .get_or_insert_with(&[][..], |_| [].into());
             }
@@ -199,7 +198,7 @@ impl Bucket {
     pub fn histogram_len(&self, place: u32) -> usize {
         let cell = &self.cells[place as usize];
         match cell.shape {
-            Shape::Histogram => self.histograms[cell.place as usize].values.len(),
+            Shape::Histogram => self.histograms[cell.place()].values.len(),
             Shape::Gauge | Shape::Counter | Shape::Set => 0,
         }
     }
@@ -209,7 +208,7 @@ impl Bucket {
     pub fn set(&mut self, place: u32) -> Option<&mut SetCell> {
         let cell = &self.cells[place as usize];
         match cell.shape {
-            Shape::Set => self.sets.get_mut(cell.place as usize),
+            Shape::Set => self.sets.get_mut(cell.place()),
             Shape::Gauge | Shape::Counter | Shape::Histogram => None,
         }
     }

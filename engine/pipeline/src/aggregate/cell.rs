@@ -6,26 +6,27 @@ use hashbrown::HashSet;
 
 use super::bucket::Arrival;
 
-/// Gauge, counter, set or histogram of one context in one bucket. 32 bytes; sets and histograms
-/// keep theirs in the bucket's own lists.
+/// Gauge, counter, set or histogram of one context in one bucket; sets and histograms keep theirs in
+/// the bucket's own lists.
 #[derive(Clone, Copy, Debug)]
 pub struct Cell {
     /// Number of the context in its lane.
     pub context: u32,
     /// Second of the latest sample.
     pub last_seen: u32,
-    /// When the latest gauge value came: microseconds on the monotonic clock, wrapping every 71
-    /// minutes. Orders the lanes.
-    pub order: u32,
+    /// Gauge, counter: when the latest gauge value came, in microseconds on the monotonic clock, wrapping
+    /// every 71 minutes; orders the lanes. Set, histogram: place in the bucket's list.
+    pub order_or_place: u32,
     /// What it is; decided by the first sample of the bucket.
     pub shape: Shape,
     /// A usable value has arrived; before that only the context is known.
     pub has_value: bool,
     /// Gauge: latest value. Counter: sum.
     pub value: f64,
-    /// Set, histogram: place in the bucket's list.
-    pub place: u32,
 }
+
+// There is one for each context of the open bucket, and another while that bucket is flushed.
+const _: () = assert!(size_of::<Cell>() == 24);
 
 /// What a cell is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,12 @@ pub struct SketchCell {
 // === impl Cell ===
 
 impl Cell {
+    /// Where a set or histogram stands in the bucket's list.
+    #[inline]
+    pub fn place(&self) -> usize {
+        self.order_or_place as usize
+    }
+
     /// Takes a finite value of a gauge, or of a counter that is not sampled; says no to all else.
     #[inline]
     pub fn is_scalar_added(
@@ -94,7 +101,7 @@ impl Cell {
             }
             (MetricKind::Gauge, Shape::Gauge) if value.is_finite() => {
                 self.value = value;
-                self.order = arrival.order;
+                self.order_or_place = arrival.order;
             }
             _ => return false,
         }

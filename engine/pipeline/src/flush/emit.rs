@@ -71,9 +71,9 @@ impl<'a> Emitter<'a> {
             };
             let value = match cell.shape {
                 Shape::Gauge | Shape::Counter => cell.value,
-                Shape::Set => merged.sets[cell.place as usize].members.len() as f64,
+                Shape::Set => merged.sets[cell.place()].members.len() as f64,
                 Shape::Histogram => {
-                    let histogram = &merged.histograms[cell.place as usize];
+                    let histogram = &merged.histograms[cell.place()];
                     self.histogram(cell, histogram, start, context, batch);
                     continue;
                 }

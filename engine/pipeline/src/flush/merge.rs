@@ -42,9 +42,9 @@ impl Merged {
             }
             let held = match cell.shape {
                 Shape::Gauge | Shape::Counter => Held::Number(cell.value),
-                Shape::Set => Held::Set(std::mem::take(&mut bucket.sets[cell.place as usize])),
+                Shape::Set => Held::Set(std::mem::take(&mut bucket.sets[cell.place()])),
                 Shape::Histogram => {
-                    Held::Histogram(std::mem::take(&mut bucket.histograms[cell.place as usize]))
+                    Held::Histogram(std::mem::take(&mut bucket.histograms[cell.place()]))
                 }
             };
             let (place, _) = contexts.places(number);
@@ -116,11 +116,10 @@ impl Merged {
             self.cells.push(Cell {
                 context: number,
                 last_seen: 0,
-                order: 0,
                 shape: Shape::Counter,
                 has_value: true,
                 value: 0.0,
-                place: 0,
+                order_or_place: 0,
             });
             return;
         };
@@ -131,11 +130,9 @@ impl Merged {
             // to whatever is there.
             Shape::Gauge => cell.value = 0.0,
             Shape::Set => {
-                self.sets[cell.place as usize]
-                    .members
-                    .insert(Box::default());
+                self.sets[cell.place()].members.insert(Box::default());
             }
-            Shape::Histogram => self.histograms[cell.place as usize].insert(0.0, 1.0, 1),
+            Shape::Histogram => self.histograms[cell.place()].insert(0.0, 1.0, 1),
         }
     }
 
@@ -144,11 +141,11 @@ impl Merged {
         match held {
             Held::Number(_) => {}
             Held::Set(set) => {
-                cell.place = self.sets.len() as u32;
+                cell.order_or_place = self.sets.len() as u32;
                 self.sets.push(set);
             }
             Held::Histogram(histogram) => {
-                cell.place = self.histograms.len() as u32;
+                cell.order_or_place = self.histograms.len() as u32;
                 self.histograms.push(histogram);
             }
         }
@@ -167,10 +164,14 @@ impl Merged {
         match (cell.shape, held) {
             (Shape::Gauge, Held::Number(value)) => {
                 // The clock behind `order` wraps; two lanes' batches are never 35 minutes apart.
-                let is_later = other.order.wrapping_sub(cell.order).cast_signed() >= 0;
+                let is_later = other
+                    .order_or_place
+                    .wrapping_sub(cell.order_or_place)
+                    .cast_signed()
+                    >= 0;
                 if other.has_value && (is_later || !has_value) {
                     cell.value = value;
-                    cell.order = other.order;
+                    cell.order_or_place = other.order_or_place;
                 }
             }
             (Shape::Counter, Held::Number(value)) => cell.value += value,
@@ -180,7 +181,7 @@ impl Merged {
             }
             (Shape::Gauge | Shape::Counter, Held::Set(_)) => {}
             (Shape::Set, Held::Set(set)) => {
-                let members = &mut self.sets[cell.place as usize].members;
+                let members = &mut self.sets[cell.place()].members;
                 if members.len() < set.members.len() {
                     let smaller = std::mem::replace(members, set.members);
                     members.extend(smaller);
@@ -189,18 +190,16 @@ impl Merged {
                 }
             }
             (Shape::Set, Held::Number(_) | Held::Histogram(_)) => {
-                self.sets[cell.place as usize]
-                    .members
-                    .insert(Box::default());
+                self.sets[cell.place()].members.insert(Box::default());
             }
             (Shape::Histogram, Held::Histogram(histogram)) => {
-                self.histograms[cell.place as usize].append(&histogram);
+                self.histograms[cell.place()].append(&histogram);
             }
             (Shape::Histogram, Held::Number(value)) => {
-                self.histograms[cell.place as usize].insert(value, 1.0, 1);
+                self.histograms[cell.place()].insert(value, 1.0, 1);
             }
             (Shape::Histogram, Held::Set(_)) => {
-                self.histograms[cell.place as usize].insert(0.0, 1.0, 1);
+                self.histograms[cell.place()].insert(0.0, 1.0, 1);
             }
         }
     }
