@@ -175,6 +175,10 @@ impl Context {
     }
 
     fn is_long_spelled(&self, name: &[u8], tags: &[u8]) -> bool {
+        let Some(texts) = &self.head().long else {
+            return false;
+        };
+        let texts = &texts.slice;
         if self.name() != name {
             return false;
         }
@@ -183,15 +187,22 @@ impl Context {
             Host::Named(host) => host.len(),
         };
         let order = &self.bytes()[LONG_HEAD_LEN + name.len() + host_len..];
+        // The texts lie apart. Their lengths are asked for first, all at once, because these loads do not
+        // wait for one another as the comparisons do, and bring the beginnings of the texts along.
+        let text_of = |&index: &u8| &texts[usize::from(index)].slice;
+        let len: usize = order.iter().map(|index| text_of(index).len()).sum();
+        if tags.len() != len + order.len().saturating_sub(1) {
+            return false;
+        }
         let mut rest = tags;
-        for (count, &index) in order.iter().enumerate() {
+        for (count, index) in order.iter().enumerate() {
             if count > 0 {
                 let Some(behind) = rest.strip_prefix(b",") else {
                     return false;
                 };
                 rest = behind;
             }
-            let Some(behind) = rest.strip_prefix(self.tag(usize::from(index))) else {
+            let Some(behind) = rest.strip_prefix(text_of(index)) else {
                 return false;
             };
             rest = behind;
