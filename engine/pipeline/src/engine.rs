@@ -18,6 +18,7 @@ pub mod handle;
 mod following;
 pub mod listeners;
 mod schedule;
+mod survey;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -264,6 +265,7 @@ impl Builder {
             flush: flusher.cells(),
             forward: forwarder.as_ref().map(Forwarder::counts),
             restarts: Arc::clone(&self.restarts),
+            usage: Arc::clone(&self.usage),
             stopping: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
             origins: ArcSwap::from(Arc::clone(&self.origins)),

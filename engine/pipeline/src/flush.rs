@@ -17,6 +17,7 @@ mod emit;
 mod histogram;
 mod merge;
 mod notice;
+pub mod survey;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -111,6 +112,8 @@ pub struct Flusher {
     histogram_summaries: bool,
     contexts: Contexts,
     clients: ClientReports,
+    /// Samples are counted by context.
+    counts_contexts: bool,
     last_cutoff: i64,
     notices: Notices,
     tally: FlushTally,
@@ -138,6 +141,7 @@ impl Flusher {
             histogram_summaries,
             contexts: Contexts::new(lanes),
             clients: ClientReports::default(),
+            counts_contexts: false,
             last_cutoff: i64::MIN,
             notices: Notices::default(),
             tally: FlushTally::default(),
@@ -178,6 +182,9 @@ impl Flusher {
             }
             let created = std::mem::take(&mut flush.created);
             self.contexts.meet(flush.lane, created, &mut self.clients);
+            if self.counts_contexts {
+                self.contexts.count(flush.lane, &flush.counts);
+            }
             for mut bucket in std::mem::take(&mut flush.buckets) {
                 self.contexts.translate(flush.lane, &mut bucket);
                 by_start.entry(bucket.start).or_default().push(bucket);

@@ -13,6 +13,7 @@ mod adapt;
 mod admission;
 mod ahead;
 pub mod close;
+pub mod count;
 mod item;
 mod metric;
 mod sender;
@@ -39,6 +40,7 @@ use crate::rules::Rules;
 
 use ahead::{AHEAD_FROM, Ahead};
 use close::Sweep;
+use count::{Counted, Counts};
 use sender::Origins;
 
 /// One datagram or frame, whole.
@@ -79,6 +81,7 @@ pub struct Processor {
     /// Bytes charged for events and service checks.
     item_bytes: u64,
     timestamped: Vec<Timestamped>,
+    counts: Counts,
     /// Nothing was handed over yet.
     starts_anew: bool,
 }
@@ -147,6 +150,8 @@ pub struct LaneFlush {
     pub service_checks: Vec<ServiceCheck>,
     /// Samples that go past the buckets.
     pub timestamped: Vec<Timestamped>,
+    /// How often contexts were sampled, by number, while that is counted. Numbers are those of before `expired`.
+    pub counts: Vec<(u32, Counted)>,
     /// Limits that said no since the last time.
     pub refusals: Vec<Refusal>,
 }
@@ -207,6 +212,7 @@ impl Processor {
             service_checks: Vec::new(),
             item_bytes: 0,
             timestamped: Vec::new(),
+            counts: Counts::default(),
             starts_anew: true,
             rules: parts.rules,
         }
@@ -239,6 +245,19 @@ impl Processor {
         stamp: Stamp,
         packets: impl IntoIterator<Item = Packet<'a>>,
     ) {
+        match self.counts_contexts() {
+            false => self.process_as::<false>(listener, stamp, packets),
+            true => self.process_as::<true>(listener, stamp, packets),
+        }
+    }
+
+    /// The same, and whether samples are counted by context.
+    fn process_as<'a, const COUNTS: bool>(
+        &mut self,
+        listener: ListenerId,
+        stamp: Stamp,
+        packets: impl IntoIterator<Item = Packet<'a>>,
+    ) {
         self.turn_to(stamp);
         let index = usize::from(listener.0);
         let eol_required = self.listeners[index].eol_required;
@@ -260,17 +279,19 @@ impl Processor {
                     Ok(Message::Metric(metric)) => {
                         kinds[metric.kind as usize] += 1;
                         match &mut ahead {
-                            None => self.metric(metric, origin, &mut tally),
-                            Some(ahead) => self.defer(ahead, metric, origin, &mut tally),
+                            None => self.metric::<COUNTS>(metric, origin, &mut tally),
+                            Some(ahead) => {
+                                self.defer::<COUNTS>(ahead, metric, origin, &mut tally);
+                            }
                         }
                     }
                     Ok(Message::Event(event)) => {
                         // Limits are met in the order of arrival.
-                        self.catch_up_all(&mut ahead, &mut tally);
+                        self.catch_up_all::<COUNTS>(&mut ahead, &mut tally);
                         self.event(event, origin, &mut tally);
                     }
                     Ok(Message::ServiceCheck(check)) => {
-                        self.catch_up_all(&mut ahead, &mut tally);
+                        self.catch_up_all::<COUNTS>(&mut ahead, &mut tally);
                         self.service_check(check, origin, &mut tally);
                     }
                     Err(error) => *tally.rejected_mut(error.kind) += 1,
@@ -281,7 +302,7 @@ impl Processor {
                 tally.unterminated += 1;
             }
         }
-        self.catch_up_all(&mut ahead, &mut tally);
+        self.catch_up_all::<COUNTS>(&mut ahead, &mut tally);
         // One call, one bucket: `turn_to` chose it.
         self.buckets.current().samples += tally.samples_aggregated - aggregated_before;
         let listener = &mut self.listeners[index];
@@ -290,9 +311,13 @@ impl Processor {
         listener.publish();
     }
 
-    fn catch_up_all(&mut self, ahead: &mut Option<Ahead<'_>>, tally: &mut Tally) {
+    fn catch_up_all<const COUNTS: bool>(
+        &mut self,
+        ahead: &mut Option<Ahead<'_>>,
+        tally: &mut Tally,
+    ) {
         if let Some(ahead) = ahead {
-            self.catch_up(ahead, tally);
+            self.catch_up::<COUNTS>(ahead, tally);
         }
     }
 

@@ -1,7 +1,7 @@
 //! How many contexts and bytes there may be. Full means: the newest is refused, what exists goes on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::config::LimitsConfig;
 
@@ -13,6 +13,8 @@ const CREDIT_BYTES: u64 = 64 << 10;
 pub struct SharedUsage {
     contexts: AtomicU64,
     bytes: AtomicU64,
+    /// Somebody wants to know how often each context is sampled.
+    counts_contexts: AtomicBool,
 }
 
 /// One lane's view of the limits.
@@ -72,6 +74,16 @@ impl SharedUsage {
         self.contexts.load(Ordering::Relaxed)
     }
 
+    /// Whether lanes count samples by context.
+    pub fn counts_contexts(&self) -> bool {
+        self.counts_contexts.load(Ordering::Relaxed)
+    }
+
+    /// Lanes count samples by context, or stop to, from their next batch on.
+    pub fn count_contexts(&self, wanted: bool) {
+        self.counts_contexts.store(wanted, Ordering::Relaxed);
+    }
+
     fn take(&self, bytes: u64, limit: u64) -> bool {
         let after = self
             .bytes
@@ -98,6 +110,11 @@ impl Limiter {
             contexts: 0,
             contexts_by_origin: Vec::new(),
         }
+    }
+
+    /// Whether samples are counted by context.
+    pub(crate) fn counts_contexts(&self) -> bool {
+        self.shared.counts_contexts()
     }
 
     /// Bytes this lane uses.

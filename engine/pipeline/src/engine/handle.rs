@@ -12,6 +12,7 @@ use greyhound_sys::socket::ReceiveBuffer;
 
 use super::schedule::Control;
 use crate::client::Clients;
+use crate::context::limiter::SharedUsage;
 use crate::flush::FlushCells;
 use crate::forward::ForwardCounts;
 use crate::lane::command::Command;
@@ -63,6 +64,7 @@ pub(super) struct Shown {
     pub(super) flush: Arc<FlushCells>,
     pub(super) forward: Option<Arc<ForwardCounts>>,
     pub(super) restarts: Arc<Restarts>,
+    pub(super) usage: Arc<SharedUsage>,
     pub(super) stopping: AtomicBool,
     /// A lane has not answered for too long.
     pub(super) stuck: AtomicBool,

@@ -21,6 +21,7 @@ use super::Output;
 use super::following::Following;
 use super::handle::Shown;
 use crate::flush::Flusher;
+use crate::flush::survey::Piece;
 use crate::lane::command::{Command, Report};
 use crate::lane::shared::Shared;
 use crate::ledger::ListenerId;
@@ -51,6 +52,10 @@ pub(super) enum Control {
     Unwatch(Vec<ListenerId>),
     /// Points of our own, for the outputs.
     Own(Vec<Timestamped>),
+    /// A copy of what is known of some contexts: from this number on, so many numbers.
+    Survey(u32, u32, Sender<Piece>),
+    /// Samples are counted by context, or no more.
+    CountContexts(bool),
     /// Another bucket width, as soon as no bucket is cut by it.
     Width(BucketWidth),
     /// The last flush; then end.
@@ -117,6 +122,13 @@ impl FlushThread {
                 Woken::Control(Control::Watch(sockets)) => self.drops.add(sockets),
                 Woken::Control(Control::Unwatch(listeners)) => self.drops.remove(&listeners),
                 Woken::Control(Control::Own(samples)) => self.gather(samples),
+                Woken::Control(Control::Survey(from, numbers, reply)) => {
+                    // Whoever asked may have gone.
+                    reply.try_send(self.flusher.survey(from, numbers)).ok();
+                }
+                Woken::Control(Control::CountContexts(wanted)) => {
+                    self.flusher.count_contexts(wanted);
+                }
                 Woken::Control(Control::Width(width)) => self.following.coming = Some(width),
                 Woken::Control(Control::Stop {
                     drain_until,

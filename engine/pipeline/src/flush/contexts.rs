@@ -8,8 +8,10 @@ use greyhound_model::metric::MetricKind;
 
 use super::clients::ClientReports;
 use super::merge::Merged;
+use super::survey::{Piece, Surveyed};
 use crate::aggregate::bucket::Bucket;
 use crate::context::index::Index;
+use crate::process::count::Counted;
 
 /// A number that means nothing.
 pub(super) const UNKNOWN: u32 = u32::MAX;
@@ -27,6 +29,8 @@ pub(super) struct Contexts {
     by_lane: Vec<Vec<u32>>,
     /// Came to life in this flush.
     born: Vec<u32>,
+    /// By common number: samples, and second of the latest. Empty while nobody counts.
+    counts: Vec<(u64, u32)>,
 }
 
 #[derive(Debug)]
@@ -60,6 +64,7 @@ impl Contexts {
             free: Vec::new(),
             by_lane: vec![Vec::new(); lanes],
             born: Vec::new(),
+            counts: Vec::new(),
         }
     }
 
@@ -214,6 +219,44 @@ impl Contexts {
         by_kind
     }
 
+    /// Adds what a lane counted.
+    pub(super) fn count(&mut self, lane: usize, counts: &[(u32, Counted)]) {
+        self.counts.resize(self.all.len(), (0, 0));
+        for &(lane_number, counted) in counts {
+            let number = self.number(lane, lane_number);
+            if let Some((samples, last_seen)) = self.counts.get_mut(number as usize) {
+                *samples = samples.saturating_add(u64::from(counted.samples));
+                *last_seen = counted.last_seen.max(*last_seen);
+            }
+        }
+    }
+
+    pub(super) fn forget_counts(&mut self) {
+        self.counts = Vec::new();
+    }
+
+    /// A copy of what is known of at most `numbers` numbers.
+    pub(super) fn survey(&self, from: u32, numbers: u32) -> Piece {
+        let end = (from as usize)
+            .saturating_add(numbers as usize)
+            .min(self.all.len());
+        let from = (from as usize).min(end);
+        let contexts = (from..end).filter_map(|number| {
+            let known = &self.all[number];
+            let (samples, counted_at) = self.counts.get(number).copied().unwrap_or_default();
+            Some(Surveyed {
+                context: known.context.clone()?,
+                kind: known.first_kind,
+                last_seen: known.last_seen.max(counted_at),
+                samples,
+            })
+        });
+        Piece {
+            contexts: contexts.collect(),
+            next: (end < self.all.len()).then_some(end as u32),
+        }
+    }
+
     fn let_go_one(&mut self, number: u32) {
         if number == UNKNOWN {
             return;
@@ -264,6 +307,9 @@ impl Contexts {
         if let Some(context) = self.all[number as usize].context.take() {
             let hash = index_hash(&context);
             self.index.remove(hash, number);
+            if let Some(counted) = self.counts.get_mut(number as usize) {
+                *counted = (0, 0);
+            }
             self.free.push(number);
         }
     }

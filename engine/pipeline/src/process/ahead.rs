@@ -53,7 +53,7 @@ impl<'a> Ahead<'a> {
 impl Processor {
     /// Keeps a metric until enough others are there.
     #[inline]
-    pub(super) fn defer<'a>(
+    pub(super) fn defer<'a, const COUNTS: bool>(
         &mut self,
         ahead: &mut Ahead<'a>,
         metric: &Metric<'a>,
@@ -69,12 +69,16 @@ impl Processor {
         });
         ahead.len += 1;
         if ahead.len == WAITING_MAX {
-            self.catch_up(ahead, tally);
+            self.catch_up::<COUNTS>(ahead, tally);
         }
     }
 
     /// Applies what waits.
-    pub(super) fn catch_up(&mut self, ahead: &mut Ahead<'_>, tally: &mut Tally) {
+    pub(super) fn catch_up<const COUNTS: bool>(
+        &mut self,
+        ahead: &mut Ahead<'_>,
+        tally: &mut Tally,
+    ) {
         let waiting = &ahead.waiting[..ahead.len];
         let mut entries = [None; WAITING_MAX];
         for (entry, waiting) in entries.iter_mut().zip(waiting.iter().flatten()) {
@@ -93,7 +97,7 @@ impl Processor {
             hash,
         } in waiting.iter().flatten()
         {
-            self.hashed_metric(metric, &raw_key(metric, *sender), *hash, tally);
+            self.hashed_metric::<COUNTS>(metric, &raw_key(metric, *sender), *hash, tally);
         }
         ahead.len = 0;
     }

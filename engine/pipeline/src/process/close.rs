@@ -61,6 +61,7 @@ impl Processor {
         self.limiter.give(std::mem::take(&mut self.item_bytes));
         let created = self.contexts.take_created();
         let open_counters = self.open_counters();
+        let counts = self.take_counts();
         let expired = self.expire(second);
         let refusals = self.take_refusals();
         let items = self.events.len() + self.service_checks.len() + self.timestamped.len();
@@ -76,6 +77,7 @@ impl Processor {
             events: std::mem::take(&mut self.events),
             service_checks: std::mem::take(&mut self.service_checks),
             timestamped: std::mem::take(&mut self.timestamped),
+            counts,
             refusals,
         }
     }

@@ -19,15 +19,20 @@ const VALUE_BYTES: u64 = 8;
 impl Processor {
     /// Counts and applies one metric message.
     #[inline]
-    pub(super) fn metric(&mut self, metric: &Metric<'_>, sender: u32, tally: &mut Tally) {
+    pub(super) fn metric<const COUNTS: bool>(
+        &mut self,
+        metric: &Metric<'_>,
+        sender: u32,
+        tally: &mut Tally,
+    ) {
         let key = raw_key(metric, sender);
         let hash = self.contexts.hash(&key);
-        self.hashed_metric(metric, &key, hash, tally);
+        self.hashed_metric::<COUNTS>(metric, &key, hash, tally);
     }
 
     /// The same when the hash is known.
     #[inline]
-    pub(super) fn hashed_metric(
+    pub(super) fn hashed_metric<const COUNTS: bool>(
         &mut self,
         metric: &Metric<'_>,
         key: &RawKey<'_>,
@@ -41,6 +46,10 @@ impl Processor {
             Some(spelling) => {
                 if self.is_scalar_added(spelling, metric) {
                     tally.samples_aggregated += 1;
+                    if COUNTS {
+                        let context = self.contexts.spelling(spelling).context;
+                        self.counts.add(context, 1, self.arrival.second);
+                    }
                     return;
                 }
                 spelling
@@ -51,6 +60,9 @@ impl Processor {
             },
         };
         let context = self.contexts.spelling(spelling).context;
+        if COUNTS && context != FILTERED {
+            self.counts.add(context, samples, self.arrival.second);
+        }
         if context == FILTERED {
             tally.filtered_messages += 1;
             tally.filtered += samples;

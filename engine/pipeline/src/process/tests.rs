@@ -1,6 +1,7 @@
 //! The processor and the flusher together, under simulated time.
 
 mod ahead;
+mod count;
 mod edges;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use super::close::CloseScope;
 use super::{Packet, Processor, ProcessorParts};
 use crate::config::{LimitsConfig, RulesConfig};
 use crate::context::hash::Seed;
+use crate::context::limiter::SharedUsage;
 use crate::flush::Flusher;
 use crate::ledger::{Ledger, ListenerId, ListenerInfo, Transport};
 use crate::rules::Rules;
@@ -23,6 +25,7 @@ struct Rig {
     lanes: Vec<Processor>,
     flusher: Flusher,
     ledger: Arc<Ledger>,
+    usage: Arc<SharedUsage>,
 }
 
 impl Rig {
@@ -36,7 +39,7 @@ impl Rig {
         let ledger = Arc::new(Ledger::new(vec![info], lanes));
         let rules = Arc::new(Rules::compile(config).0);
         let hostname: Arc<[u8]> = Arc::from(&b"agent-host"[..]);
-        let usage = Arc::default();
+        let usage = Arc::<SharedUsage>::default();
         let processors = (0..lanes)
             .map(|lane| {
                 Processor::new(ProcessorParts {
@@ -56,6 +59,7 @@ impl Rig {
             lanes: processors,
             flusher,
             ledger,
+            usage,
         }
     }
 
