@@ -5,6 +5,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use crate::register::RouteGroup;
@@ -153,10 +154,14 @@ impl RouteGroup for Doctor {
             Route::post(
                 "/agent/diagnose",
                 "Looks for what is wrong around the process",
-                Handler::blocking(move |_| Response::json(&doctor.run().json())),
+                Handler::blocking(move |request| match options(&request.body) {
+                    Ok(()) => Response::json(&doctor.run().json()),
+                    Err(why) => Response::json_error(StatusCode::BAD_REQUEST, &why),
+                }),
             )
             .tag("status")
-            .json_body(json!({ "type": "object" }), false)
+            .json_body(json!({ "type": ["object", "null"] }), false)
+            .text(400, "The options are no JSON object")
             .json(
                 200,
                 "What was found, by suite",
@@ -172,6 +177,17 @@ impl RouteGroup for Doctor {
             .long(),
         ]
     }
+}
+
+/// The Agent's options choose suites it has and this process lacks, so they change nothing; but what is no
+/// options at all is a mistake of the client.
+fn options(body: &[u8]) -> Result<(), String> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    serde_json::from_slice::<Option<serde_json::Map<String, Value>>>(body)
+        .map(drop)
+        .map_err(|error| format!("invalid options: {error}"))
 }
 
 // === impl Findings ===
@@ -265,6 +281,16 @@ impl Findings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_are_an_object_or_nothing() {
+        for fine in ["", "null", "{}", r#"{"include":["x"]}"#] {
+            assert_eq!(options(fine.as_bytes()), Ok(()), "{fine}");
+        }
+        for wrong in ["[]", "1", "{", "\0", "{} {}"] {
+            assert!(options(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
 
     struct Buffers;
 

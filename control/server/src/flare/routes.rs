@@ -33,8 +33,8 @@ impl RouteGroup for FlareRoutes {
             .tag("flare")
             .query(
                 "provider_timeout",
-                "Nanoseconds each source may take",
-                json!({ "type": "integer", "minimum": 1 }),
+                "Nanoseconds each source may take; what is no number over 0 is ignored",
+                json!({ "type": "string" }),
             )
             .json_body(
                 json!({

@@ -31,6 +31,6 @@ pub(crate) fn routes() -> Vec<Route> {
             "Workloads; this process knows none",
             json!({ "entities": {} }),
         )
-        .query("verbose", "Changes nothing", json!({ "type": "boolean" })),
+        .query("verbose", "Changes nothing", json!({ "type": "string" })),
     ]
 }

@@ -83,14 +83,14 @@ pub(crate) fn routes(
 }
 
 fn question_schema() -> Value {
-    let count = || json!({ "type": "integer", "minimum": 1, "maximum": TOP_MAX });
+    let count = || json!({ "type": ["integer", "null"], "minimum": 1, "maximum": TOP_MAX });
     json!({
         "type": "object",
         "additionalProperties": false,
         "properties": {
             "num_metrics": count(),
             "num_tags": count(),
-            "source": { "type": "string", "enum": ["live", "dump"] },
+            "source": { "enum": ["live", "dump", null] },
         },
     })
 }

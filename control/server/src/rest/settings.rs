@@ -144,7 +144,7 @@ impl SettingsRoutes {
         let rollback_body = json!({
             "type": "object",
             "additionalProperties": false,
-            "properties": { "generation": { "type": "integer", "minimum": 1 } },
+            "properties": { "generation": { "type": ["integer", "null"], "minimum": 1 } },
         });
         vec![
             refused(
