@@ -155,6 +155,19 @@ impl Secrets {
     }
 }
 
+/// Reads what a backend printed; the error is what would be shown. For fuzzing.
+///
+/// # Errors
+/// The answer is none, or lacks a handle.
+#[cfg(feature = "fuzzing")]
+pub fn read_answer(
+    backend: &SecretBackend,
+    handles: &[&str],
+    answer: &[u8],
+) -> Result<BTreeMap<String, Secret>, String> {
+    backend::read(backend, handles, answer).map_err(|error| error.to_string())
+}
+
 /// A row whose value that counts names handles.
 struct Use {
     index: usize,

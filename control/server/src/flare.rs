@@ -9,7 +9,7 @@
 //! later goes nowhere. A process killed on the way leaves a temporary file, which the next one removes.
 
 mod archive;
-mod profile;
+pub(crate) mod profile;
 pub mod remote_agents;
 pub mod routes;
 pub mod scrub;

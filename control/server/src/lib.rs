@@ -19,6 +19,8 @@ pub mod configstream;
 mod credentials;
 pub mod diagnose;
 pub mod flare;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod grpc;
 pub mod health;
 pub mod listen;

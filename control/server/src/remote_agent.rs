@@ -12,7 +12,7 @@
 
 pub mod client;
 pub mod events;
-mod mirror;
+pub(crate) mod mirror;
 pub mod providers;
 pub mod values;
 

@@ -60,10 +60,19 @@ pub(super) fn fetch(
 ) -> Result<BTreeMap<String, Secret>, BackendError> {
     check_rights(&backend.command, backend.allow_group_exec)?;
     let answer = run(backend, handles)?;
+    read(backend, handles, &answer)
+}
+
+/// What the program printed, by handle.
+pub(super) fn read(
+    backend: &SecretBackend,
+    handles: &[&str],
+    answer: &[u8],
+) -> Result<BTreeMap<String, Secret>, BackendError> {
     let no_json = || BackendError::NoJson {
         path: backend.command.clone(),
     };
-    let answer: Value = serde_json::from_slice(&answer).map_err(|_| no_json())?;
+    let answer: Value = serde_json::from_slice(answer).map_err(|_| no_json())?;
     let answers = answer.as_object().ok_or_else(no_json)?;
     let mut secrets = BTreeMap::new();
     for &handle in handles {

@@ -9,7 +9,7 @@ const COUNT_MAX: usize = 64;
 ///
 /// # Errors
 /// One line about what is wrong with it.
-pub(super) fn read(body: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
+pub(crate) fn read(body: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
     if body.is_empty() {
         return Ok(Vec::new());
     }

@@ -41,7 +41,7 @@ const KEYS_MAX: usize = 16_384;
 
 /// What one core agent said last.
 #[derive(Debug)]
-pub(super) struct Mirror {
+pub(crate) struct Mirror {
     /// For the listing of settings.
     place: String,
     /// By key of ours and source: its value in our notation.
@@ -62,7 +62,7 @@ struct Source {
 // === impl Mirror ===
 
 impl Mirror {
-    pub(super) fn new(address: String) -> Self {
+    pub(crate) fn new(address: String) -> Self {
         Self {
             place: format!("config stream of {address}"),
             values: BTreeMap::new(),
@@ -72,7 +72,7 @@ impl Mirror {
     }
 
     /// Notes an event. Whether it was a snapshot, before which nothing counts.
-    pub(super) fn take(&mut self, event: ConfigEvent) -> bool {
+    pub(crate) fn take(&mut self, event: ConfigEvent) -> bool {
         match event.event {
             Some(Event::Snapshot(snapshot)) => {
                 self.values.clear();
@@ -137,7 +137,7 @@ impl Mirror {
 
     /// Makes our layer what the core agent said, in one generation. How many settings stand there now.
     /// What our table or the running process does not take is left out with a warning.
-    pub(super) fn apply(&mut self, live: &Live) -> usize {
+    pub(crate) fn apply(&mut self, live: &Live) -> usize {
         let mut wanted: BTreeMap<&'static str, String> = self
             .values
             .iter()
