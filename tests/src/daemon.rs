@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -28,6 +28,7 @@ pub struct Setup {
     settings: Map<String, Value>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    wrapper: Vec<String>,
 }
 
 /// A daemon that has said it is ready.
@@ -90,6 +91,7 @@ impl Setup {
             settings: Map::new(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            wrapper: Vec::new(),
         };
         setup
             .with("hostname", HOSTNAME)
@@ -155,6 +157,13 @@ impl Setup {
         self
     }
 
+    /// A program, with arguments, that ends by becoming the daemon: `prlimit`, `unshare`.
+    #[must_use]
+    pub fn within(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
     /// A path in the folder of this daemon.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -217,6 +226,24 @@ impl Setup {
         read(&self.path("stderr.log"))
     }
 
+    /// Starts a daemon and kills it as soon as `moment` says so. Asks without a pause, so that moments of
+    /// microseconds can be met.
+    ///
+    /// # Panics
+    /// When the moment does not come in time, or the daemon ends before.
+    pub fn kill_when(&self, mut moment: impl FnMut() -> bool) {
+        let mut child = self.spawn();
+        let deadline = Instant::now() + wait::PATIENCE;
+        while !moment() {
+            let ended = child.try_wait().expect("our own child can be waited for");
+            let log = || read(&self.path("stderr.log"));
+            assert!(ended.is_none(), "the daemon ended: {ended:?}\n{}", log());
+            assert!(Instant::now() < deadline, "the moment never came");
+        }
+        child.kill().expect("our own child can be killed");
+        child.wait().expect("our own child can be waited for");
+    }
+
     fn spawn(&self) -> Child {
         self.command()
             .stdin(Stdio::null())
@@ -232,7 +259,14 @@ impl Setup {
             let text = serde_json::to_string_pretty(&self.settings).expect("settings are JSON");
             std::fs::write(&config, text).expect("the folder is ours to write");
         }
-        let mut command = clean(Command::new(binary::path()));
+        let mut command = match self.wrapper.split_first() {
+            None => clean(Command::new(binary::path())),
+            Some((program, arguments)) => {
+                let mut command = clean(Command::new(program));
+                command.args(arguments).arg(binary::path());
+                command
+            }
+        };
         command
             .arg("run")
             .arg("--config")
@@ -399,7 +433,20 @@ impl Daemon {
     ///
     /// # Panics
     /// As [`stop`](Self::stop).
-    pub fn stopped(mut self) -> Stopped {
+    pub fn stopped(self) -> Stopped {
+        self.stopped_with(0)
+    }
+
+    /// [`stop`](Self::stop) of one that is expected to end with another code, 3 for a loss that was counted.
+    ///
+    /// # Panics
+    /// As [`stop`](Self::stop).
+    pub fn stop_with(self, code: i32) -> Stopped {
+        self.signal("TERM");
+        self.stopped_with(code)
+    }
+
+    fn stopped_with(mut self, code: i32) -> Stopped {
         let status = wait::try_within(wait::PATIENCE, || {
             self.child
                 .try_wait()
@@ -407,7 +454,7 @@ impl Daemon {
         });
         let log = self.log();
         let status = status.unwrap_or_else(|| panic!("the daemon did not stop:\n{log}"));
-        assert_eq!(status.code(), Some(0), "{status}:\n{log}");
+        assert_eq!(status.code(), Some(code), "{status}:\n{log}");
         assert!(!log.contains("panicked at"), "a thread panicked:\n{log}");
         let ledger = Ledger::from_log(&log).unwrap_or_else(|why| panic!("{why}; the log:\n{log}"));
         ledger.check();
