@@ -409,10 +409,11 @@ impl Ending {
             let (name, totals) = (&sink.name, &sink.totals);
             let (points, delivered) = (totals.flushed, totals.settled.delivered());
             let (dropped, waiting) = (totals.settled.dropped_total(), totals.waiting());
+            let kept = totals.kept;
             if is_kept(sink) {
-                info!(sink = %name, points, delivered, dropped, "sink ended");
+                info!(sink = %name, points, delivered, dropped, kept, "sink ended");
             } else {
-                error!(sink = %name, points, delivered, dropped, waiting, "sink did not finish in time");
+                error!(sink = %name, points, delivered, dropped, kept, waiting, "sink did not finish in time");
             }
         }
     }

@@ -101,6 +101,8 @@ pub struct DatadogSink {
     client: Client,
     delivery: Delivery,
     ledger: Option<Arc<SinkLedger>>,
+    /// The second of the last flush that said that we run: two flushes in one second say it once.
+    said_at: Option<i64>,
 }
 
 /// Changes the key of a running destination.
@@ -131,6 +133,7 @@ impl DatadogSink {
             delivery: Delivery::new(delivery, target, client.clone(), egress),
             client,
             ledger: None,
+            said_at: None,
         })
     }
 
@@ -142,7 +145,10 @@ impl DatadogSink {
         }
     }
 
-    fn encode(&self, batch: &FlushBatch, receipt: &mut Receipt) -> Vec<Payload> {
+    /// The payloads of a flush, without sending them. What the intake would refuse goes into the receipt.
+    ///
+    /// Cost: one pass over the flush; every item is compressed once.
+    pub fn encode(&self, batch: &FlushBatch, receipt: &mut Receipt) -> Vec<Payload> {
         let config = &self.config;
         let mut text = encode::Text::new(config.tags_max);
         let mut payloads = Vec::new();
@@ -171,7 +177,7 @@ impl DatadogSink {
             config.other_limits,
             service_checks::END,
         );
-        for check in batch.service_checks.iter().chain(&own_check(batch, config)) {
+        for check in batch.service_checks.iter().chain(&self.own_check(batch)) {
             service_checks::add(check, &mut packer, &mut text, receipt);
         }
         payloads.extend(packer.finish());
@@ -181,7 +187,7 @@ impl DatadogSink {
 
     /// That we run, as the Agent says it.
     fn own_series(&self, batch: &FlushBatch) -> Vec<Series> {
-        if !says_it_runs(batch, &self.config) {
+        if !self.says_it_runs(batch) {
             return Vec::new();
         }
         let tag = format!("version:{}", self.config.version);
@@ -196,21 +202,23 @@ impl DatadogSink {
             }),
         }]
     }
-}
 
-fn says_it_runs(batch: &FlushBatch, config: &DatadogConfig) -> bool {
-    config.says_it_runs && batch.cause != FlushCause::Timestamped
-}
+    fn own_check(&self, batch: &FlushBatch) -> Option<ServiceCheck> {
+        self.says_it_runs(batch).then(|| ServiceCheck {
+            name: b"datadog.agent.up".to_vec(),
+            status: Status::Ok,
+            unix_seconds: batch.unix_seconds,
+            host: batch.hostname.to_vec(),
+            message: Vec::new(),
+            tags: Vec::new(),
+        })
+    }
 
-fn own_check(batch: &FlushBatch, config: &DatadogConfig) -> Option<ServiceCheck> {
-    says_it_runs(batch, config).then(|| ServiceCheck {
-        name: b"datadog.agent.up".to_vec(),
-        status: Status::Ok,
-        unix_seconds: batch.unix_seconds,
-        host: batch.hostname.to_vec(),
-        message: Vec::new(),
-        tags: Vec::new(),
-    })
+    fn says_it_runs(&self, batch: &FlushBatch) -> bool {
+        self.config.says_it_runs
+            && batch.cause != FlushCause::Timestamped
+            && self.said_at != Some(batch.unix_seconds)
+    }
 }
 
 impl Sink for DatadogSink {
@@ -237,13 +245,17 @@ impl Sink for DatadogSink {
 
     fn accept(&mut self, batch: &Arc<FlushBatch>) -> Receipt {
         let mut receipt = Receipt::default();
+        let says_it_runs = self.says_it_runs(batch);
         if let Some(ledger) = &self.ledger
-            && says_it_runs(batch, &self.config)
+            && says_it_runs
         {
             // The series and the check of our own.
             ledger.add(2);
         }
         let payloads = self.encode(batch, &mut receipt);
+        if says_it_runs {
+            self.said_at = Some(batch.unix_seconds);
+        }
         self.delivery.push(payloads, batch.unix_seconds);
         receipt
     }
@@ -285,5 +297,7 @@ fn join(url: &str, path: &str) -> Option<Uri> {
     (is_http && uri.host().is_some_and(|host| !host.is_empty())).then_some(uri)
 }
 
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,7 @@ use folder::Folder;
 use record::{Head, SegmentHead};
 
 mod folder;
+pub mod orphans;
 mod record;
 mod recover;
 
@@ -256,15 +257,18 @@ impl Spool {
             SyncPolicy::Interval => since.elapsed() >= SYNC_INTERVAL,
             SyncPolicy::Never => false,
         };
-        if due {
-            self.sync()?;
-        }
-        Ok(Place {
+        let place = Place {
             id,
             segment: first,
             offset,
             len_bytes: bytes.len() as u32,
-        })
+        };
+        if due && let Err(error) = self.sync() {
+            // The caller keeps it in memory: what may lie here all the same is not to be sent too.
+            self.settle(&place);
+            return Err(error.into());
+        }
+        Ok(place)
     }
 
     /// Forces what was written to the medium, unless the policy is never to.

@@ -64,15 +64,28 @@ fn of_connect(error: &(dyn StdError + 'static)) -> FailureKind {
         if error.is::<ProxyError>() {
             return FailureKind::Proxy;
         }
-        let inner = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+        if is_tls(error) {
             return FailureKind::Tls;
         }
         cause = error.source();
     }
     FailureKind::Connect
+}
+
+/// Whether this is an error of TLS, in however many I/O errors it is wrapped: those do not name what they wrap
+/// as their source.
+fn is_tls(error: &(dyn StdError + 'static)) -> bool {
+    let mut inner = Some(error);
+    while let Some(error) = inner {
+        if error.is::<rustls::Error>() {
+            return true;
+        }
+        let wrapped = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        inner = wrapped.map(|wrapped| wrapped as &(dyn StdError + 'static));
+    }
+    false
 }
 
 fn of_exchange(error: &(dyn StdError + 'static)) -> FailureKind {

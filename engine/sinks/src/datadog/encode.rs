@@ -56,8 +56,23 @@ impl Text {
 
     /// Writes the tags as texts of one field, those apart that name a resource.
     pub(super) fn tags(&mut self, context: &Context, field: u32, out: &mut Vec<u8>) {
+        let tags = context.tags().filter(|tag| resource(tag).is_none());
+        self.write_tags(tags, field, out);
+    }
+
+    /// Writes every tag as a text of one field, for messages that have no resources.
+    pub(super) fn all_tags(&mut self, context: &Context, field: u32, out: &mut Vec<u8>) {
+        self.write_tags(context.tags(), field, out);
+    }
+
+    fn write_tags<'a>(
+        &mut self,
+        tags: impl Iterator<Item = &'a [u8]>,
+        field: u32,
+        out: &mut Vec<u8>,
+    ) {
         let (mut count, mut len_bytes) = (0, 0);
-        for tag in context.tags().filter(|tag| resource(tag).is_none()) {
+        for tag in tags {
             let tag = self.utf8(tag);
             if count == self.tags_max || len_bytes + tag.len() > TAGS_LEN_BYTES_MAX {
                 self.tags_cut += 1;

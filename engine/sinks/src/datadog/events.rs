@@ -1,5 +1,7 @@
 //! Events as the Agent sends them: one JSON object, lists by source.
 
+use std::borrow::Cow;
+
 use greyhound_model::event::Event;
 use greyhound_model::flush::FlushBatch;
 use serde_json::{Map, Value, json};
@@ -22,32 +24,35 @@ pub(super) fn pack(
     text: &mut Text,
     receipt: &mut Receipt,
 ) -> Vec<Payload> {
-    let host = Value::from(text.utf8(&batch.hostname).into_owned());
-    let end = format!("]}},\"internalHostname\":{host}}}");
+    let end = end(&Value::from(text.utf8(&batch.hostname).into_owned()));
     let mut packer = Packer::new(
         EVENTS,
         config.compression,
         config.other_limits,
         end.as_bytes(),
     );
-    let mut events: Vec<&Event> = batch.events.iter().collect();
-    events.sort_by(|a, b| a.source_type.cmp(&b.source_type));
-    let mut source_before: Option<&[u8]> = None;
-    for event in events {
-        let source = match text.utf8(&event.source_type) {
-            source if source.is_empty() => Value::from(NO_SOURCE),
-            source => Value::from(source.into_owned()),
-        };
-        let list = format!("{source}:[");
+    // Lists go by the name that is written: one that stood twice would hide the first from most readers.
+    let mut events: Vec<(Cow<'_, str>, &Event)> = batch
+        .events
+        .iter()
+        .map(|event| match text.utf8(&event.source_type) {
+            source if source.is_empty() => (Cow::Borrowed(NO_SOURCE), event),
+            source => (source, event),
+        })
+        .collect();
+    events.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut source_before: Option<&str> = None;
+    for (source, event) in &events {
+        let list = list(source);
         let item = object(event, text).to_string();
         let first = [START, list.as_bytes(), item.as_bytes()];
-        let added = if source_before == Some(&event.source_type) {
+        let added = if source_before == Some(source) {
             packer.add(&first, &[b",", item.as_bytes()], 1)
         } else {
             packer.add(&first, &[b"],", list.as_bytes(), item.as_bytes()], 1)
         };
         match added {
-            Ok(()) => source_before = Some(&event.source_type),
+            Ok(()) => source_before = Some(source),
             Err(_) => {
                 // The packer closed what was open.
                 source_before = None;
@@ -56,6 +61,52 @@ pub(super) fn pack(
         }
     }
     packer.finish()
+}
+
+/// Halves a payload, with the number of events in each; `None` when it holds one, or is none of ours.
+pub(super) fn halve(raw: &[u8]) -> Option<([Vec<u8>; 2], [u32; 2])> {
+    let body: Value = serde_json::from_slice(raw).ok()?;
+    let host = body.get("internalHostname")?;
+    let mut all = Vec::new();
+    for (source, items) in body.get("events")?.as_object()? {
+        all.extend(items.as_array()?.iter().map(|item| (source.as_str(), item)));
+    }
+    if all.len() < 2 {
+        return None;
+    }
+    let (first, second) = all.split_at(all.len() / 2);
+    let points = [first.len() as u32, second.len() as u32];
+    Some(([whole(first, host), whole(second, host)], points))
+}
+
+/// A payload of events whose sources stand together.
+fn whole(events: &[(&str, &Value)], host: &Value) -> Vec<u8> {
+    let mut text = String::from_utf8_lossy(START).into_owned();
+    let mut before = None;
+    for (source, item) in events {
+        match before {
+            Some(before) if before == *source => text.push(','),
+            Some(_) => {
+                text.push_str("],");
+                text.push_str(&list(source));
+            }
+            None => text.push_str(&list(source)),
+        }
+        text.push_str(&item.to_string());
+        before = Some(*source);
+    }
+    text.push_str(&end(host));
+    text.into_bytes()
+}
+
+/// What begins the list of a source.
+fn list(source: &str) -> String {
+    format!("{}:[", Value::from(source))
+}
+
+/// What closes a payload.
+fn end(host: &Value) -> String {
+    format!("]}},\"internalHostname\":{host}}}")
 }
 
 fn object(event: &Event, text: &mut Text) -> Value {

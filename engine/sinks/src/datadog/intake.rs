@@ -8,7 +8,7 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, Heade
 
 use super::packer::{self, Compression};
 use super::{CLASSES, DatadogConfig, DatadogError, EVENTS, SERIES, SERVICE_CHECKS, SKETCHES};
-use super::{join, proto};
+use super::{events, join, proto};
 use crate::delivery::{Payload, Target};
 
 const API_KEY: HeaderName = HeaderName::from_static("dd-api-key");
@@ -140,7 +140,8 @@ impl Target for Intake {
             SERIES => halve_messages(&raw, 4)?,
             SKETCHES => halve_messages(&raw, 7)?,
             SERVICE_CHECKS => halve_array(&raw)?,
-            EVENTS.. => return None,
+            EVENTS => events::halve(&raw)?,
+            _ => return None,
         };
         let [first, second] = halves;
         Some([

@@ -30,7 +30,7 @@ pub(super) fn add(
     let mut item = Vec::with_capacity(512);
     proto::bytes(&mut item, 1, text.utf8(context.name()).as_bytes());
     proto::bytes(&mut item, 2, text.host(batch, context).as_bytes());
-    text.tags(context, 4, &mut item);
+    text.all_tags(context, 4, &mut item);
     let head_len = item.len();
     let cut_len = packer.limits().raw_bytes / CUT_SHARE;
     let mut count = 0;

@@ -11,13 +11,13 @@ use crate::delivery::BackoffConfig;
 use crate::fixtures;
 use crate::sink::Reason;
 
-const LIMITS: Limits = Limits {
+pub(super) const LIMITS: Limits = Limits {
     packed_bytes: 512_000,
     raw_bytes: 5_242_880,
     points: 10_000,
 };
 
-fn sink(limits: Limits, compression: Compression) -> DatadogSink {
+pub(super) fn sink(limits: Limits, compression: Compression) -> DatadogSink {
     let config = DatadogConfig {
         name: "datadog".to_owned(),
         url: "http://127.0.0.1:9".to_owned(),
@@ -45,11 +45,11 @@ fn sink(limits: Limits, compression: Compression) -> DatadogSink {
         .expect("a good address")
 }
 
-fn raw(payload: &Payload) -> Vec<u8> {
+pub(super) fn raw(payload: &Payload) -> Vec<u8> {
     packer::unpack(payload, usize::MAX - 1).expect("a whole payload")
 }
 
-fn encode(sink: &DatadogSink, batch: &FlushBatch) -> (Vec<Payload>, Receipt) {
+pub(super) fn encode(sink: &DatadogSink, batch: &FlushBatch) -> (Vec<Payload>, Receipt) {
     let mut receipt = Receipt::default();
     let payloads = sink.encode(batch, &mut receipt);
     (payloads, receipt)
@@ -111,7 +111,11 @@ fn a_series_has_its_resources_tags_type_and_points() {
 fn a_sketch_has_its_summary_and_its_bins() {
     let sink = sink(LIMITS, Compression::Gzip);
     let mut batch = fixtures::batch();
-    batch.sketches = vec![fixtures::distribution("d", "a:1", &[1.0, -2.0, 0.0, 1.0])];
+    batch.sketches = vec![fixtures::distribution(
+        "d",
+        "a:1,device:sda",
+        &[1.0, -2.0, 0.0, 1.0],
+    )];
     let (payloads, _) = encode(&sink, &batch);
     assert_eq!(payloads[0].class, SKETCHES);
     let decoded = SketchPayload::decode(&raw(&payloads[0])[..]).expect("protobuf");
@@ -121,6 +125,8 @@ fn a_sketch_has_its_summary_and_its_bins() {
         (sketch.metric.as_str(), sketch.host.as_str()),
         ("d", "agent-host")
     );
+    // There are no resources to put it into.
+    assert_eq!(sketch.tags, ["a:1", "device:sda"]);
     let dog = &sketch.dogsketches[0];
     assert_eq!((dog.ts, dog.cnt), (fixtures::BUCKET, 4));
     assert_eq!((dog.min, dog.max, dog.avg, dog.sum), (-2.0, 1.0, 0.0, 0.0));
@@ -242,6 +248,69 @@ fn halves_hold_what_the_whole_held() {
     let single = fixtures::flush([fixtures::gauge("a", "", 1.0)]);
     let (payloads, _) = encode(&sink, &single);
     assert!(crate::delivery::Target::split(&*sink.intake, &payloads[0]).is_none());
+}
+
+#[test]
+fn halves_of_events_and_checks_are_whole_payloads_again() {
+    let sink = sink(LIMITS, Compression::Gzip);
+    let mut batch = fixtures::batch();
+    for (title, source) in [("a", "x"), ("b", "x"), ("c", "x"), ("d", "y")] {
+        let mut event = fixtures::event(title.as_bytes(), b"");
+        event.source_type = source.as_bytes().to_vec();
+        batch.events.push(event);
+    }
+    batch.service_checks = vec![
+        fixtures::service_check(b"one", b""),
+        fixtures::service_check(b"two", b""),
+        fixtures::service_check(b"three", b""),
+    ];
+    let (payloads, _) = encode(&sink, &batch);
+    let halves = |class: u8| -> [serde_json::Value; 2] {
+        let payload = payloads.iter().find(|one| one.class == class).expect("one");
+        let halves = crate::delivery::Target::split(&*sink.intake, payload).expect("halves");
+        let points: u32 = halves.iter().map(|half| half.points).sum();
+        assert_eq!(points, payload.points);
+        halves.map(|half| serde_json::from_slice(&raw(&half)).expect("JSON"))
+    };
+    let [first, second] = halves(EVENTS);
+    let titles = |body: &serde_json::Value, source: &str| -> Vec<String> {
+        let list = body["events"][source]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        list.iter()
+            .map(|event| event["msg_title"].as_str().expect("a title").to_owned())
+            .collect()
+    };
+    assert_eq!(titles(&first, "x"), ["a", "b"]);
+    assert_eq!(
+        (titles(&second, "x"), titles(&second, "y")),
+        (vec!["c".to_owned()], vec!["d".to_owned()])
+    );
+    assert_eq!(second["internalHostname"], "agent-host");
+    let [first, second] = halves(SERVICE_CHECKS);
+    let len = |body: &serde_json::Value| body.as_array().expect("an array").len();
+    assert_eq!((len(&first), len(&second)), (1, 2));
+}
+
+#[test]
+fn sources_that_are_written_alike_share_a_list() {
+    let sink = sink(LIMITS, Compression::Identity);
+    let mut batch = fixtures::batch();
+    for source in [b"api".as_slice(), b"a\xff", b"", b"a\xfe", b"aaa"] {
+        let mut event = fixtures::event(b"t", b"");
+        event.source_type = source.to_vec();
+        batch.events.push(event);
+    }
+    let (payloads, _) = encode(&sink, &batch);
+    let body: serde_json::Value = serde_json::from_slice(&raw(&payloads[0])).expect("JSON");
+    let lists = body["events"].as_object().expect("lists");
+    let lens: Vec<usize> = lists
+        .values()
+        .map(|list| list.as_array().expect("a list").len())
+        .collect();
+    assert_eq!(lens.iter().sum::<usize>(), 5, "{body}");
+    assert_eq!(lists["api"].as_array().expect("a list").len(), 2);
 }
 
 #[test]

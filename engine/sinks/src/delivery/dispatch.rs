@@ -57,9 +57,10 @@ pub(super) async fn run(shared: Arc<Shared>) {
         }
     }
     // What is still on its way may arrive; it is sent again after the next start.
-    let flying = sends.len() as u64;
+    let (payloads, points) = shared.lock().flying();
     sends.shutdown().await;
-    count(&shared.counts.resent_payloads, flying);
+    count(&shared.counts.resent_payloads, payloads);
+    count(&shared.counts.resent_points, points);
     let (ended, changed) = &shared.ended;
     *ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
     changed.notify_all();
@@ -79,9 +80,16 @@ async fn send(shared: Arc<Shared>, job: Job) {
     };
     let Some(body) = body else {
         let mut receipt = Receipt::default();
-        receipt.drop_points(Reason::DiskCorrupt, u64::from(job.entry.points));
-        count(&shared.counts.corrupt_records, 1);
         let mut queue = shared.lock();
+        let reason = match queue.is_evicted(&job) {
+            true => Reason::DiskFull,
+            false => Reason::DiskCorrupt,
+        };
+        count(
+            &shared.counts.corrupt_records,
+            u64::from(reason == Reason::DiskCorrupt),
+        );
+        receipt.drop_points(reason, u64::from(job.entry.points));
         queue.finish(&job);
         queue.classes[usize::from(job.entry.class)]
             .breaker

@@ -274,6 +274,22 @@ impl Queue {
         old.insert(at, entry);
     }
 
+    /// Whether the payload, on its way, lost its place on disk to the bound of the disk queue.
+    pub(super) fn is_evicted(&self, job: &Job) -> bool {
+        let flying = &self.classes[usize::from(job.entry.class)].flying;
+        flying
+            .get(&job.entry.seq)
+            .is_some_and(|entry| entry.place.is_none())
+    }
+
+    /// Payloads on their way, and points in them.
+    pub(super) fn flying(&self) -> (u64, u64) {
+        let flying = self.classes.iter().flat_map(|class| class.flying.values());
+        flying.fold((0, 0), |(payloads, points), entry| {
+            (payloads + 1, points + u64::from(entry.points))
+        })
+    }
+
     /// One more or half as many requests at once.
     pub(super) fn adapt(&mut self, is_good: bool) {
         self.concurrency = if is_good {

@@ -12,7 +12,8 @@ use super::SpoolError;
 
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
-const LOCK: &str = "lock";
+/// Name of the file whose lock says that the folder is in use.
+pub(super) const LOCK: &str = "lock";
 
 /// Bits of a mode that let others write.
 const OTHERS_WRITE: u32 = 0o022;

@@ -62,6 +62,11 @@ pub(super) fn recover(spool: &mut Spool) -> io::Result<Recovery> {
     Ok(recovery)
 }
 
+/// Whether a file of this name is ours.
+pub(super) fn is_name(name: &str) -> bool {
+    parse(name).is_some()
+}
+
 /// Number and kind of a name that is ours. An unfinished one has the kind `tmp`.
 fn parse(name: &str) -> Option<(u64, &str)> {
     let (digits, kind) = name.split_once('.')?;

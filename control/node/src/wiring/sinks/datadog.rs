@@ -8,6 +8,7 @@
 use std::env;
 use std::hash::Hasher;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use greyhound_config::secret::Secret;
@@ -16,7 +17,7 @@ use greyhound_sinks::client::{Client, ClientConfig, ProxyConfig};
 use greyhound_sinks::datadog::{Compression, DatadogConfig, DatadogSink, Limits};
 use greyhound_sinks::delivery::{BackoffConfig, DeliveryConfig};
 use greyhound_sinks::egress::Egress;
-use greyhound_sinks::spool::{SpoolConfig, SyncPolicy};
+use greyhound_sinks::spool::{SpoolConfig, SyncPolicy, orphans};
 use tracing::warn;
 
 use crate::cli::VERSION;
@@ -42,18 +43,39 @@ pub(super) fn open(settings: &Datadog) -> anyhow::Result<Vec<DatadogSink>> {
     let egress = Egress::start().context("cannot start the threads that send")?;
     let root = queue_folder(&settings.delivery);
     let destinations = settings.destinations.iter().enumerate();
-    destinations
+    let destinations: Vec<_> = destinations
         .map(|(index, destination)| {
             let config = destination_config(settings, destination, index);
             let folder = root
                 .as_ref()
                 .map(|root| root.join(folder_name(&config.name, &config.url)));
+            (config, folder)
+        })
+        .collect();
+    if let Some(root) = &root {
+        let wanted = destinations.iter().filter_map(|(_, folder)| folder.clone());
+        sweep(root, &wanted.collect::<Vec<_>>(), settings.delivery.age_max);
+    }
+    destinations
+        .into_iter()
+        .map(|(config, folder)| {
             let delivery = delivery(&settings.delivery, folder);
             let name = config.name.clone();
             DatadogSink::new(config, delivery, client.clone(), egress.clone())
                 .with_context(|| format!("cannot send to destination `{name}`"))
         })
         .collect()
+}
+
+/// Removes what destinations left that are no more, once it is too old to be sent anyway.
+fn sweep(root: &Path, wanted: &[PathBuf], age: Duration) {
+    for orphan in orphans::sweep(root, wanted, age) {
+        warn!(
+            folder = %orphan.folder.display(), bytes = orphan.bytes,
+            setting = "forwarder_outdated_file_in_days",
+            "a disk queue of a destination that is no more was removed: it is too old to be sent"
+        );
+    }
 }
 
 fn destination_config(
