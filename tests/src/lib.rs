@@ -4,6 +4,7 @@
 //!  test ──▶ Setup ──▶ greyhound run ──▶ ready file: ports and paths
 //!    │                     ▲
 //!    ├──▶ client ──────────┘  Python, Node, Rust, or plain sockets
+//!    ├──▶ intake ◀── what the Datadog sink sends, checked payload by payload
 //!    ├──▶ http ▸ exposition   what /metrics and /telemetry say
 //!    └──▶ stop ──▶ Stopped    exit code, ledger line, the NDJSON the sink wrote
 //! ```
@@ -18,13 +19,16 @@ pub mod binary;
 pub mod command;
 pub mod control;
 pub mod daemon;
+pub mod disk_queue;
 pub mod exposition;
 pub mod http;
+pub mod intake;
 pub mod ledger;
 pub mod node;
 pub mod prometheus;
 pub mod python;
 pub mod records;
+pub mod sink_end;
 pub mod skip;
 pub mod source;
 pub mod tools;
