@@ -1,5 +1,5 @@
-//! Python clients, in virtual environments of the tests' own: `datadog`, and `grpcio` with stubs generated
-//! from our `.proto` files.
+//! Python clients, in virtual environments of the tests' own: `datadog`, `grpcio` with stubs generated from our
+//! `.proto` files, `requests` and `httpx`, and `schemathesis`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,6 +12,9 @@ use crate::{daemon, skip, source, tools};
 
 const VERSION: &str = "0.56.0";
 const GRPC_VERSION: &str = "1.85.1";
+const REQUESTS_VERSION: &str = "2.34.2";
+const HTTPX_VERSION: &str = "0.28.1";
+const SCHEMATHESIS_VERSION: &str = "4.32.5";
 
 /// What runs `clients/grpc_client.py`.
 #[derive(Debug)]
@@ -58,6 +61,25 @@ pub fn grpc() -> Option<GrpcClient> {
     skip::or_skip(install_grpc())
 }
 
+/// The interpreter that can `import requests` and `import httpx`, the latter with HTTP/2; or a skip. Blocks
+/// while it is installed.
+pub fn http() -> Option<PathBuf> {
+    let packages = [
+        format!("requests=={REQUESTS_VERSION}"),
+        format!("httpx[http2]=={HTTPX_VERSION}"),
+    ];
+    let name = format!("python-http-{REQUESTS_VERSION}-{HTTPX_VERSION}");
+    skip::or_skip(environment(&name, &packages))
+}
+
+/// The program `schemathesis`, or a skip. Blocks while it is installed.
+pub fn schemathesis() -> Option<PathBuf> {
+    let package = [format!("schemathesis=={SCHEMATHESIS_VERSION}")];
+    let name = format!("python-schemathesis-{SCHEMATHESIS_VERSION}");
+    let python = skip::or_skip(environment(&name, &package))?;
+    Some(python.with_file_name("schemathesis"))
+}
+
 fn install_grpc() -> Result<GrpcClient, String> {
     let package = [
         format!("grpcio=={GRPC_VERSION}"),
@@ -71,7 +93,7 @@ fn install_grpc() -> Result<GrpcClient, String> {
     for option in ["--python_out", "--grpc_python_out"] {
         compile.arg(format!("{option}={}", folder.path().display()));
     }
-    compile.args(source::files(&protos.join("datadog"), "proto"));
+    compile.args(source::files(&protos, "proto"));
     command::succeed(&mut compile, tools::INSTALL)?;
     Ok(GrpcClient {
         python,
