@@ -10,6 +10,7 @@
 //! The harness is neither sender nor server; it starts both as processes of their own and reads what
 //! they and the kernel say. In it can be lost only the precision of a figure on a busy machine.
 
+pub mod bars;
 pub mod bisect;
 pub mod discard;
 pub mod measure;
@@ -95,11 +96,16 @@ struct Cli {
     here: bool,
 }
 
-/// What the harness starts itself as; not for people, but for `list`.
+/// Other things to do; the hidden ones are what the harness starts itself as.
 #[derive(Debug, Subcommand)]
 enum Part {
     /// Name the scenarios
     List,
+    /// Show the goals beside the figures of FILE, written with `--json`
+    Bars {
+        /// The file
+        file: PathBuf,
+    },
     /// Receive and throw away
     #[command(hide = true)]
     Discard {
@@ -156,6 +162,11 @@ fn play(part: &Part, out: &mut dyn Write) -> Result<()> {
                 writeln!(out, "{:22}{}", scenario.name, scenario.load.join(" "))?;
             }
             Ok(())
+        }
+        Part::Bars { file } => {
+            let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+            let rows = report::read(&text).with_context(|| file.display().to_string())?;
+            Ok(write!(out, "{}", bars::table(&rows))?)
         }
         Part::Discard { transport, path } => match transport.as_str() {
             "udp" => discard::udp(out),
@@ -223,6 +234,7 @@ fn measure_all(cli: &Cli, out: &mut dyn Write) -> Result<()> {
         }
     }
     writeln!(out, "{machine}\n\n{}", report::table(&rows))?;
+    writeln!(out, "{}", bars::table(&rows))?;
     if let Some(before) = before {
         write!(out, "{}", report::compare(&rows, &before))?;
     }

@@ -276,7 +276,7 @@ fn verdict(change: f64, less_is_better: bool) -> &'static str {
 }
 
 /// Columns as wide as their widest cell, numbers or not.
-fn aligned(rows: &[Vec<String>]) -> String {
+pub(super) fn aligned(rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let lengths = rows.iter().map(|row| row[column].chars().count());
         lengths.max().unwrap_or(0)

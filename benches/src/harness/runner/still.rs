@@ -1,5 +1,6 @@
 //! What a server holds and uses over time: at start, idle, under steady load, under churn.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -60,13 +61,26 @@ impl Runner {
     pub(super) fn share(&self, scenario: &Scenario, pace: Pace) -> Result<Vec<Row>> {
         let (server, sender) = self.warm_server(scenario, Class::Usual)?;
         let load = Self::waiting_load(scenario, pace, self.effort.flush_seconds);
-        let run = sender.run(&server, &load)?;
+        let over = AtomicBool::new(false);
+        let (run, resident) = thread::scope(|scope| {
+            let watch = scope.spawn(|| resident_until(&over, server.pid()));
+            let run = sender.run(&server, &load);
+            over.store(true, Ordering::Relaxed);
+            (run, watch.join())
+        });
+        let run = run?;
         let mut row = Row::new(scenario.name, "");
         counted(&mut row, &[run]);
         row.set("bytes_per_second", run.bytes / run.seconds);
+        // A flush needs as much again for a second or so: one look would show either.
+        let resident = resident.map_err(|_| anyhow::anyhow!("the watch panicked"))?;
+        if !resident.is_empty() {
+            row.set("resident_mb", megabytes(median(resident) as u64));
+        }
         Ok(vec![row])
     }
 
+    /// As [`share`](Self::share), for whoever wants the memory by contexts.
     pub(super) fn resident(&self, scenario: &Scenario, pace: Pace) -> Result<Vec<Row>> {
         let mut rows = self.share(scenario, pace)?;
         for row in &mut rows {
@@ -127,4 +141,16 @@ impl Runner {
         }
         Ok(rows)
     }
+}
+
+/// Resident memory of a process, ten times a second until it is over.
+fn resident_until(over: &AtomicBool, pid: u32) -> Vec<f64> {
+    let mut samples = Vec::new();
+    while !over.load(Ordering::Relaxed) {
+        if let Ok(memory) = Memory::of(pid) {
+            samples.push(memory.resident as f64);
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    samples
 }
