@@ -12,6 +12,8 @@ pub mod remote_agent;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::secret::Secret;
+
 pub use crate::mapper::{MapperProfile, Mapping, MatchType};
 pub use crate::tag_filter::{TagFilterAction, TagFilterRule};
 pub use crate::value::Port;
@@ -41,6 +43,12 @@ pub struct Settings {
     pub control: control::Control,
     /// Other agents of this host.
     pub remote_agents: remote_agent::RemoteAgents,
+    /// `api_key`; empty = none.
+    pub api_key: Secret,
+    /// `greyhound.datadog.require_key`: do not start without one.
+    pub requires_key: bool,
+    /// `dogstatsd_metrics_stats_enable`: count samples by context.
+    pub metrics_stats: bool,
     /// `greyhound.config.watch`: look after the settings file and reload it when it changed.
     pub watch_file: bool,
     /// What `ENC[handle]` values are looked up with.
@@ -67,12 +75,27 @@ pub struct SecretBackend {
 }
 
 /// Logs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     /// Least severe level.
     pub level: LogLevel,
     /// Form of a line.
     pub format: LogFormat,
+    /// `log_to_console`: write to standard error.
+    pub console: bool,
+    /// The file; `None` = none.
+    pub file: Option<LogFile>,
+}
+
+/// A log file that rolls over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    /// `log_file`.
+    pub path: PathBuf,
+    /// `log_file_max_size`, in bytes; 0 = it never rolls.
+    pub bytes_max: u64,
+    /// `log_file_max_rolls`: files before it that are kept.
+    pub rolls: u32,
 }
 
 /// The Agent's levels.
@@ -192,6 +215,8 @@ pub struct Rules {
     pub counter_expiry_seconds: u32,
     /// `dogstatsd_context_expiry_seconds`.
     pub context_expiry_seconds: u32,
+    /// Not `dogstatsd_disable_verbose_logs`: warn of refused messages.
+    pub tells_refused: bool,
     /// `dogstatsd_tags`.
     pub tags: Vec<String>,
     /// `dogstatsd_mapper_profiles`.

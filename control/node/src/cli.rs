@@ -14,6 +14,7 @@ mod config_stream;
 mod conntrack;
 mod daemon;
 mod diagnose;
+mod dogstatsd;
 mod explain;
 mod flare;
 mod health;
@@ -101,9 +102,11 @@ enum Command {
     Stop(stop::Args),
     /// Show the agents that registered with the running daemon
     RemoteAgents(status::AgentsArgs),
-    /// Show statistics about each metric
+    /// Show how often each metric was sampled
     #[command(alias = "dogstatsd_stats")]
-    DogstatsdStats(status::StatsArgs),
+    DogstatsdStats(dogstatsd::StatsArgs),
+    /// Show which metrics have the most contexts, or write all of them to a file
+    Dogstatsd(dogstatsd::Args),
     /// Print the version
     Version(version::Args),
     /// Print a completion script for a shell
@@ -227,7 +230,8 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Hostname(args) => hostname::run(&args, &mut out),
         Command::Stop(args) => stop::run(&args, &mut out),
         Command::RemoteAgents(args) => status::run_agents(&args, &mut out),
-        Command::DogstatsdStats(args) => status::run_stats(&args, &mut out),
+        Command::DogstatsdStats(args) => dogstatsd::run_stats(&args, &mut out),
+        Command::Dogstatsd(args) => dogstatsd::run(&args, &mut out),
         Command::Version(args) => version::run(&args, &mut out),
         Command::Completions(args) => completions::run(&args, &mut out),
         Command::Man(args) => man::run(&args, &mut out),

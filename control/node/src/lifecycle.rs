@@ -29,6 +29,7 @@ use greyhound_model::time::SystemClock;
 use greyhound_pipeline::engine::handle::Handle;
 use greyhound_pipeline::engine::{Engine, Stopped};
 use greyhound_server::server::Server;
+use greyhound_sinks::datadog::KeyHandle;
 use greyhound_sinks::fanout::{Fanout, SinkReport};
 use greyhound_sinks::http::{self, Health, HttpServer, Pages};
 use greyhound_sinks::sink::Reason;
@@ -37,13 +38,17 @@ use tracing::{error, info, warn};
 
 use crate::cli::{Exit, colours_wanted};
 use crate::hostname::Hostname;
+use crate::logging::file::FileConfig;
 use crate::logging::recent::Recent;
 use crate::logging::{self, Logging};
+use crate::startup::ReadyFile;
 use crate::wiring::conntrack::{Conntrack, Shown};
+use crate::wiring::contexts::ContextBook;
 use crate::wiring::reload::{Followers, level_filter};
 use crate::wiring::server::Served;
 use crate::wiring::sinks::{FanoutOutput, Sinks};
 use crate::wiring::status::Observed;
+use crate::wiring::telemetry::settings::SettingsTelemetry;
 use crate::{holder, startup, summary, wiring};
 
 use signals::Event;
@@ -63,6 +68,7 @@ struct Running {
     fanout: Arc<Fanout>,
     http: Option<HttpServer>,
     control: Option<Server>,
+    api_key: Option<KeyHandle>,
 }
 
 /// What a start needs.
@@ -87,15 +93,22 @@ pub fn run(loaded: Loaded, sources: Sources, ready_file: Option<PathBuf>) -> any
     let mut notices = startup::prepare_process();
     let is_terminal = io::stderr().is_terminal();
     let colour = colours_wanted(is_terminal);
-    let logging = Logging::start(log_config(&loaded.settings, colour))?;
+    let logging = Logging::start(
+        log_config(&loaded.settings, colour),
+        log_places(&loaded.settings),
+    )?;
     log_report(&loaded.report);
+    if !has_key(&loaded.settings) {
+        logging.finish(None, LOG_PATIENCE);
+        return Ok(Exit::Usage);
+    }
     let live = Live::new(loaded, sources);
     let settings = live.settings();
     let (events, inbox) = sync_channel(8);
     let stop = events.clone();
     let plan = Plan {
         live: live.clone(),
-        ready_file,
+        ready_file: ready_file.clone(),
         recent: logging.recent(),
         // A full channel holds a stop already, or signals that nobody will need any more.
         stop: Arc::new(move || drop(stop.try_send(Event::Stop))),
@@ -123,6 +136,8 @@ pub fn run(loaded: Loaded, sources: Sources, ready_file: Option<PathBuf>) -> any
     live.attach(Arc::new(Followers {
         engine: handle.clone(),
         log: logging.level(),
+        api_key: running.api_key.clone(),
+        ready: ready_file.map(|path| Arc::new(ReadyFile::new(path, running.view()))),
     }));
     match watch::start(&live) {
         Ok(reloads) => signals::wait_for_stop(&inbox, &reloads),
@@ -146,6 +161,42 @@ pub fn run(loaded: Loaded, sources: Sources, ready_file: Option<PathBuf>) -> any
     logging.finish(Some(&line), LOG_PATIENCE);
     drop(ending);
     Ok(exit)
+}
+
+fn log_places(settings: &Settings) -> logging::Places {
+    let file = settings.log.file.as_ref();
+    logging::Places {
+        console: settings.log.console,
+        file: file.map(|file| FileConfig {
+            path: file.path.clone(),
+            bytes_max: file.bytes_max,
+            rolls: file.rolls,
+        }),
+    }
+}
+
+/// Says how it stands with the API key; whether the process may start.
+fn has_key(settings: &Settings) -> bool {
+    let is_sending = settings.outputs.datadog.is_some();
+    match (settings.api_key.is_empty(), settings.requires_key) {
+        (false, _) => info!("API key found: flushes are sent to Datadog's intake"),
+        (true, true) => {
+            error!(
+                setting = "api_key",
+                "critical: there is no API key, and `greyhound.datadog.require_key` demands one"
+            );
+            return false;
+        }
+        (true, false) if is_sending => warn!(
+            setting = "api_key",
+            "no API key: only `additional_endpoints` are sent to"
+        ),
+        (true, false) => warn!(
+            setting = "api_key",
+            "no API key: nothing is sent to Datadog's intake"
+        ),
+    }
+    true
 }
 
 fn log_config(settings: &Settings, colour: bool) -> logging::Config {
@@ -183,6 +234,7 @@ fn start(plan: Plan, notices: &mut Vec<String>) -> anyhow::Result<Running> {
     for refused in &hostname.refused {
         warn!("host name: {refused}");
     }
+    info!(name = %hostname.name, "host name of everything flushed");
     let (mut config, listener_notices) =
         wiring::pipeline::config_with_listeners(settings, &hostname.name, startup::default_socket)?;
     notices.extend(listener_notices);
@@ -190,12 +242,15 @@ fn start(plan: Plan, notices: &mut Vec<String>) -> anyhow::Result<Running> {
     let registry = Arc::new(Registry::new());
 
     let Sinks {
-        sinks, exposition, ..
+        sinks,
+        exposition,
+        api_key,
     } = Sinks::open(&settings.outputs, clock.clone())?;
     config.flush.histogram_summaries = sinks.iter().any(|sink| sink.wants_histograms());
     let queues = wiring::sinks::fanout(settings);
     let fanout = startup::behind_the_lanes(|| Fanout::start(sinks, &queues))?;
     let fanout = Arc::new(fanout);
+    registry.register(Arc::new(SettingsTelemetry(plan.live.clone())))?;
     registry.register(fanout.telemetry())?;
     if let Some(delivery) = fanout.delivery_telemetry() {
         registry.register(delivery)?;
@@ -232,6 +287,10 @@ fn start(plan: Plan, notices: &mut Vec<String>) -> anyhow::Result<Running> {
         started: SystemTime::now(),
         started_at: Instant::now(),
         engine: Arc::clone(&engine_view),
+        contexts: Arc::new(ContextBook::new(
+            Arc::clone(&engine_view),
+            plan.live.clone(),
+        )),
         fanout: Arc::clone(&fanout),
         http: http.as_ref().map(|http| http.local_addr().to_string()),
         notices: notices.clone(),
@@ -254,6 +313,10 @@ fn start(plan: Plan, notices: &mut Vec<String>) -> anyhow::Result<Running> {
     let engine = Engine::start(config, clock, output)?;
     let handle = engine.handle();
     wiring::telemetry::register(&registry, &handle)?;
+    if settings.metrics_stats {
+        // A channel of a thread that just started has room.
+        handle.count_contexts(true, HURRY);
+    }
     let conntrack = wiring::conntrack::start(settings, &handle, &registry);
     if let Some(conntrack) = &conntrack {
         conntrack_view.set(conntrack.shown()).ok();
@@ -265,6 +328,8 @@ fn start(plan: Plan, notices: &mut Vec<String>) -> anyhow::Result<Running> {
         fanout,
         http,
         control,
+        // Without `api_key` the first destination has a key of its own.
+        api_key: api_key.filter(|_| !settings.api_key.is_empty()),
     };
     if let Some(path) = plan.ready_file {
         let view = running.view();

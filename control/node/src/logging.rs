@@ -1,7 +1,7 @@
-//! Log lines, from any thread to standard error, without anybody waiting.
+//! Log lines, from any thread to standard error and a file, without anybody waiting.
 //!
 //! ```text
-//!  tracing ──format──▶ queue (1,024 lines) ──▶ one thread ──▶ standard error
+//!  tracing ──format──▶ queue (1,024 lines) ──▶ one thread ──▶ standard error, log_file
 //!                  └──▶ recent: the last 2 MiB, for flares
 //! ```
 //!
@@ -9,6 +9,7 @@
 //! pipe nobody reads) the queue fills and further lines are dropped: the thread says how many as
 //! soon as it can write again. A closed standard error loses all lines and disturbs nobody.
 
+pub mod file;
 pub mod recent;
 
 use std::io::{self, Write};
@@ -17,16 +18,32 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, reload};
 
+use file::{FileConfig, RollingFile};
 use recent::Recent;
 
 const QUEUE_LINES: usize = 1024;
 const RETRY_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Libraries that tell of every frame and handshake: at `debug` they would bury what the process says itself,
+/// and a line of ours would be about the request that asked for it. Only `trace` shows them.
+const TALKATIVE: [&str; 8] = [
+    "h2",
+    "hyper",
+    "hyper_util",
+    "rustls",
+    "tokio_rustls",
+    "tokio_util",
+    "tonic",
+    "tower",
+];
 
 /// How logs look and which are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +56,21 @@ pub struct Config {
     pub colour: bool,
 }
 
+/// Where lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// `log_to_console`: standard error.
+    pub console: bool,
+    /// The file; `None` = there is none.
+    pub file: Option<FileConfig>,
+}
+
+/// Standard error and the file; either may be missing, or lose lines without harm to the other.
+struct Outlets {
+    console: Option<io::Stderr>,
+    file: Option<RollingFile>,
+}
+
 /// The running log. Dropping it loses lines that still wait; see [`finish`](Self::finish).
 #[derive(Debug)]
 pub struct Logging {
@@ -48,7 +80,7 @@ pub struct Logging {
 
 /// The least severe level that is written. Clones are the same level; the default is of no log.
 #[derive(Clone, Debug, Default)]
-pub struct Level(Option<reload::Handle<LevelFilter, Registry>>);
+pub struct Level(Option<reload::Handle<Targets, Registry>>);
 
 #[derive(Clone, Debug)]
 struct Queue {
@@ -60,6 +92,18 @@ struct Queue {
 enum Line {
     Text(Vec<u8>),
     Last(Vec<u8>, SyncSender<()>),
+}
+
+/// What is written at this level.
+fn wanted(level: LevelFilter) -> Targets {
+    let of_libraries = if level == LevelFilter::TRACE {
+        level
+    } else {
+        level.min(LevelFilter::INFO)
+    };
+    Targets::new()
+        .with_default(level)
+        .with_targets(TALKATIVE.map(|target| (target, of_libraries)))
 }
 
 // === impl Config ===
@@ -77,13 +121,21 @@ impl Default for Config {
 // === impl Logging ===
 
 impl Logging {
-    /// Starts the log of this process, on standard error.
+    /// Starts the log of this process.
     ///
     /// # Errors
-    /// When its thread cannot be started, or the process already has a log.
-    pub fn start(config: Config) -> anyhow::Result<Self> {
-        let (filter, handle) = reload::Layer::new(config.level);
-        let mut logging = Self::to(io::stderr())?;
+    /// When the file cannot be opened, its thread cannot be started, or the process already has a log.
+    pub fn start(config: Config, places: Places) -> anyhow::Result<Self> {
+        let (filter, handle) = reload::Layer::new(wanted(config.level));
+        let file = places.file.map(|config| {
+            let path = config.path.clone();
+            RollingFile::open(config)
+                .with_context(|| format!("cannot write `log_file` {}", path.display()))
+        });
+        let mut logging = Self::to(Outlets {
+            console: places.console.then(io::stderr),
+            file: file.transpose()?,
+        })?;
         logging.level = Level(Some(handle));
         logging.install(config, filter)?;
         Ok(logging)
@@ -109,7 +161,7 @@ impl Logging {
     fn install(
         &self,
         config: Config,
-        filter: reload::Layer<LevelFilter, Registry>,
+        filter: reload::Layer<Targets, Registry>,
     ) -> anyhow::Result<()> {
         let lines = fmt::layer()
             .with_ansi(config.colour)
@@ -169,6 +221,29 @@ impl Logging {
     }
 }
 
+// === impl Outlets ===
+
+/// One call is one line. Fails when a place it should go to did not take it.
+impl Write for Outlets {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let filed = match &mut self.file {
+            Some(file) => file.write_line(line),
+            None => Ok(()),
+        };
+        if let Some(console) = &mut self.console {
+            console.write_all(line)?;
+        }
+        filed.map(|()| line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.console {
+            Some(console) => console.flush(),
+            None => Ok(()),
+        }
+    }
+}
+
 // === impl Level ===
 
 impl Level {
@@ -176,7 +251,7 @@ impl Level {
     pub fn set(&self, level: LevelFilter) {
         if let Some(handle) = &self.0 {
             // Fails when the log is gone, and then there is nothing to change.
-            handle.modify(|present| *present = level).ok();
+            handle.modify(|present| *present = wanted(level)).ok();
         }
     }
 }
@@ -271,6 +346,25 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn libraries_tell_of_frames_at_trace_only() {
+        use tracing::Level as Severity;
+        for (level, ours, theirs) in [
+            (LevelFilter::DEBUG, true, false),
+            (LevelFilter::TRACE, true, true),
+            (LevelFilter::INFO, false, false),
+        ] {
+            let filter = wanted(level);
+            let shows = |target| filter.would_enable(target, &Severity::DEBUG);
+            assert_eq!(shows("greyhound::lifecycle"), ours, "{level}");
+            for target in ["h2::codec", "hyper_util::client", "rustls::conn"] {
+                assert_eq!(shows(target), theirs, "{target} at {level}");
+            }
+        }
+        assert!(wanted(LevelFilter::WARN).would_enable("h2", &Severity::WARN));
+        assert!(!wanted(LevelFilter::OFF).would_enable("h2", &Severity::ERROR));
     }
 
     #[test]

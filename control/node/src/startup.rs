@@ -6,9 +6,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
+use greyhound_pipeline::engine::handle::ListenerState;
 use greyhound_pipeline::ledger::Transport;
 use greyhound_sys::{priority, rlimit};
 use serde_json::{Value, json};
+use tracing::warn;
 
 use crate::summary::View;
 
@@ -129,7 +131,7 @@ pub(crate) fn ready_json(view: &View) -> Value {
     let of = |transport: Transport| -> Vec<&str> {
         view.listeners
             .iter()
-            .filter(|listener| listener.info.transport == transport)
+            .filter(|listener| listener.open && listener.info.transport == transport)
             .map(|listener| listener.info.address.as_str())
             .collect()
     };
@@ -142,6 +144,32 @@ pub(crate) fn ready_json(view: &View) -> Value {
         "control_socket": view.control_socket,
         "pid": std::process::id(),
     })
+}
+
+/// The ready file of a running daemon, for whoever changes its listeners.
+pub struct ReadyFile {
+    path: PathBuf,
+    view: View,
+}
+
+// === impl ReadyFile ===
+
+impl ReadyFile {
+    /// The file at `path`, and what stays in it.
+    pub(crate) fn new(path: PathBuf, view: View) -> Self {
+        Self { path, view }
+    }
+
+    /// Writes it anew with these listeners. A file that cannot be written is told in the log: the daemon runs.
+    pub(crate) fn rewrite(&self, listeners: &[ListenerState]) {
+        let view = View {
+            listeners: listeners.to_vec(),
+            ..self.view.clone()
+        };
+        if let Err(error) = write_ready_file(&self.path, &ready_json(&view)) {
+            warn!(path = %self.path.display(), %error, "the ready file is not current");
+        }
+    }
 }
 
 #[cfg(test)]

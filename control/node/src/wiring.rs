@@ -9,6 +9,7 @@
 //! The only place that knows both the operator's words and the crates' own. One file per subsystem.
 
 pub mod conntrack;
+pub mod contexts;
 pub mod flare;
 pub mod grpc;
 mod memory;

@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::mux::Service;
 use crate::register::{Commands, Contexts, DogstatsdStats, Problem, RouteGroup, Severity};
+use crate::registry::AgentRegistry;
 use crate::rest::probes::{self, Ready};
 use crate::rest::table::Table;
 use crate::rest::{Route, absent, debug, dogstatsd, ipc, openapi, process};
@@ -60,6 +61,8 @@ pub struct Parts {
     pub stats: Option<Arc<dyn DogstatsdStats>>,
     /// None = contexts cannot be asked for.
     pub contexts: Option<Arc<dyn Contexts>>,
+    /// Their counters stand on `/telemetry` too; None = there are none.
+    pub agents: Option<Arc<AgentRegistry>>,
     /// None = REST only.
     pub grpc: Option<GrpcMaker>,
     /// The running settings, for the port that hands some out.
@@ -252,11 +255,12 @@ impl Server {
     }
 }
 
-/// Counters without a token: those of the Agent's expvars, and our own page.
+/// Counters without a token: those of the Agent's expvars, and our own page. Remote agents are not asked for whoever
+/// comes by.
 fn expvar_routes(parts: &Parts) -> Vec<Route> {
     vec![
         debug::vars_route(&parts.registry, &parts.commands),
-        process::telemetry(&parts.registry),
+        process::telemetry(&parts.registry, None),
     ]
 }
 
@@ -266,7 +270,7 @@ fn lock(problems: &Mutex<Vec<Problem>>) -> std::sync::MutexGuard<'_, Vec<Problem
 
 fn all_routes(config: &Config, parts: &Parts) -> Vec<Route> {
     let mut routes = process::routes(&parts.commands);
-    routes.push(process::telemetry(&parts.registry));
+    routes.push(process::telemetry(&parts.registry, parts.agents.as_ref()));
     routes.extend(dogstatsd::routes(
         parts.stats.clone(),
         parts.contexts.clone(),

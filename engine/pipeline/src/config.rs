@@ -120,6 +120,8 @@ pub struct RulesConfig {
     pub histogram: HistogramConfig,
     /// Which tags an origin adds.
     pub origin: OriginConfig,
+    /// Warn of refused messages; without it they are told at debug.
+    pub tells_refused: bool,
     /// Bounds.
     pub limits: LimitsConfig,
     /// Seconds a silent counter goes on sending zero.
@@ -248,6 +250,7 @@ impl Default for RulesConfig {
             client_tag: None,
             histogram: HistogramConfig::default(),
             origin: OriginConfig::default(),
+            tells_refused: false,
             limits: LimitsConfig {
                 events: 10_000,
                 ..LimitsConfig::default()

@@ -17,6 +17,7 @@ pub mod count;
 mod item;
 mod metric;
 mod sender;
+mod told;
 
 use std::sync::Arc;
 
@@ -42,6 +43,7 @@ use ahead::{AHEAD_FROM, Ahead};
 use close::Sweep;
 use count::{Counted, Counts};
 use sender::Origins;
+use told::Told;
 
 /// One datagram or frame, whole.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +84,7 @@ pub struct Processor {
     item_bytes: u64,
     timestamped: Vec<Timestamped>,
     counts: Counts,
+    told: Told,
     /// Nothing was handed over yet.
     starts_anew: bool,
 }
@@ -213,6 +216,7 @@ impl Processor {
             item_bytes: 0,
             timestamped: Vec::new(),
             counts: Counts::default(),
+            told: Told::default(),
             starts_anew: true,
             rules: parts.rules,
         }
@@ -294,7 +298,10 @@ impl Processor {
                         self.catch_up_all::<COUNTS>(&mut ahead, &mut tally);
                         self.service_check(check, origin, &mut tally);
                     }
-                    Err(error) => *tally.rejected_mut(error.kind) += 1,
+                    Err(error) => {
+                        *tally.rejected_mut(error.kind) += 1;
+                        self.tell_refused(line, error);
+                    }
                 }
             }
             if lines.unterminated() {

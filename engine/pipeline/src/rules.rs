@@ -32,6 +32,8 @@ pub struct Rules {
     pub histogram: HistogramRules,
     /// Enrichment.
     pub origin: OriginConfig,
+    /// Refused messages are warned of.
+    pub tells_refused: bool,
     /// Bounds.
     pub limits: LimitsConfig,
     /// Seconds of zeros after a counter fell silent.
@@ -84,6 +86,7 @@ impl Rules {
             client_tag: config.client_tag.clone(),
             histogram,
             origin: config.origin,
+            tells_refused: config.tells_refused,
             limits: config.limits,
             counter_expiry_seconds: i64::from(config.counter_expiry_seconds),
             context_expiry_seconds: i64::from(config.context_expiry_seconds),

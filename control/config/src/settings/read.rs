@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::report::{Report, Warning};
 use crate::settings::{
-    Flush, Histogram, Lanes, Limits, Listen, Log, LogFormat, LogLevel, NdjsonTarget, Origin,
+    Flush, Histogram, Lanes, Limits, Listen, Log, LogFile, LogFormat, LogLevel, NdjsonTarget, Origin,
     Outputs, Prometheus, Rules, SecretBackend, Settings, Socket, TagCardinality, Udp,
 };
 use crate::store::{Resolved, Store};
@@ -82,6 +82,9 @@ impl<'s> Reader<'s> {
             conntrack: self.conntrack(),
             control: self.control(),
             remote_agents: self.remote_agents(),
+            api_key: self.secret("api_key"),
+            requires_key: self.bool("greyhound.datadog.require_key"),
+            metrics_stats: self.bool("dogstatsd_metrics_stats_enable"),
             watch_file: self.bool("greyhound.config.watch"),
             secrets: self.secrets(),
         }
@@ -115,7 +118,22 @@ impl<'s> Reader<'s> {
             None if agent_json => LogFormat::Json,
             _ => LogFormat::Auto,
         };
-        Log { level, format }
+        let path = self.text("log_file");
+        let (bytes_max, rolls) = (
+            self.size("log_file_max_size"),
+            self.int("log_file_max_rolls"),
+        );
+        let is_off = self.bool("disable_file_logging") || path.is_empty();
+        Log {
+            level,
+            format,
+            console: self.bool("log_to_console"),
+            file: (!is_off).then(|| LogFile {
+                path: path.into(),
+                bytes_max,
+                rolls,
+            }),
+        }
     }
 
     fn listen(&self, report: &mut Report) -> Listen {
@@ -233,6 +251,7 @@ impl<'s> Reader<'s> {
             timestamps: self.bool("dogstatsd_no_aggregation_pipeline"),
             counter_expiry_seconds: self.seconds("dogstatsd_expiry_seconds"),
             context_expiry_seconds: self.seconds("dogstatsd_context_expiry_seconds"),
+            tells_refused: !self.bool("dogstatsd_disable_verbose_logs"),
             tags: self.list("dogstatsd_tags"),
             mapper_profiles: match self.value("dogstatsd_mapper_profiles") {
                 Value::MapperProfiles(profiles) => profiles.clone(),

@@ -21,10 +21,32 @@ pub(super) const ROWS: &[Row] = &[
         "log_file",
         Kind::Path,
         "",
-        "Log file; logs go to standard error",
-    )
-    .no_effect(),
-    Row::new("log_to_console", Kind::Bool, "true", "Logs to the console").no_effect(),
+        "File the log is written to as well; empty = none",
+    ),
+    Row::new(
+        "log_file_max_size",
+        Kind::BYTES,
+        "10Mb",
+        "Size at which that file is moved to its name with .1 and a new one begun; 0 = never",
+    ),
+    Row::new(
+        "log_file_max_rolls",
+        Kind::Int { min: 0, max: 1000 },
+        "1",
+        "Files moved away that are kept",
+    ),
+    Row::new(
+        "disable_file_logging",
+        Kind::Bool,
+        "false",
+        "Writes no file, whatever log_file says",
+    ),
+    Row::new(
+        "log_to_console",
+        Kind::Bool,
+        "true",
+        "Writes the log to standard error",
+    ),
     Row::new(
         "log_format_json",
         Kind::Bool,
@@ -37,8 +59,9 @@ pub(super) const ROWS: &[Row] = &[
         "api_key",
         Kind::Secret,
         "",
-        "Key of the intake; when set, flushes are sent there",
-    ),
+        "Key of the intake; when set at start, flushes are sent there, and another key is taken while running",
+    )
+    .reloadable(),
     Row::new("site", Kind::Text, "datadoghq.com", "Site of the intake"),
     Row::new(
         "dd_url",

@@ -67,4 +67,10 @@ pub(super) const ROWS: &[Row] = &[
         "true",
         "Sends datadog.agent.running and the check datadog.agent.up with each flush",
     ),
+    Row::new(
+        "greyhound.datadog.require_key",
+        Kind::Bool,
+        "false",
+        "Ends the start with exit code 64 when there is no api_key, instead of going on without Datadog output",
+    ),
 ];

@@ -245,9 +245,9 @@ pub(super) const PROCESSING: &[Row] = &[
         "dogstatsd_disable_verbose_logs",
         Kind::Bool,
         "false",
-        "Logs parse errors at debug level only",
+        "Tells of refused messages at debug only; else one warning for each lane and 10 seconds, with an example",
     )
-    .no_effect(),
+    .reloadable(),
     Row::new(
         "dogstatsd_mapper_profiles",
         Kind::MapperProfiles,

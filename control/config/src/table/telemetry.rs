@@ -8,10 +8,9 @@ pub(super) const ROWS: &[Row] = &[
         "dogstatsd_metrics_stats_enable",
         Kind::Bool,
         "false",
-        "Counts messages per metric name",
+        "Counts samples by metric and tags, for greyhound dogstatsd-stats; dogstatsd_stats as a runtime setting",
     )
-    .reloadable()
-    .no_effect(),
+    .reloadable(),
     Row::new(
         "dogstatsd_stats_enable",
         Kind::Bool,

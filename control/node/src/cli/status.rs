@@ -49,17 +49,6 @@ pub(super) struct AgentsArgs {
     daemon: DaemonArgs,
 }
 
-/// Show statistics about each metric (`dogstatsd_metrics_stats_enable`).
-#[derive(Debug, clap::Args)]
-pub(super) struct StatsArgs {
-    /// As JSON, which is also what comes without it
-    #[arg(long)]
-    json: bool,
-
-    #[command(flatten)]
-    daemon: DaemonArgs,
-}
-
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     if args.list {
         let names = get(&args.daemon, "/agent/status/sections", &[])?;
@@ -81,13 +70,6 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
 pub(super) fn run_agents(args: &AgentsArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let path = "/agent/remote_agents/status";
     page(&args.daemon, path, args.json, args.verbose, out)
-}
-
-pub(super) fn run_stats(args: &StatsArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let stats = get(&args.daemon, "/agent/dogstatsd-stats", &[])?;
-    let stats: serde_json::Value = serde_json::from_str(&stats)?;
-    writeln!(out, "{stats:#}")?;
-    Ok(Exit::Done)
 }
 
 fn page(

@@ -171,6 +171,7 @@ pub fn running_rules(settings: &Settings) -> RulesConfig {
     let mut rules = rules(settings);
     let tag = settings.conntrack.attribution_tag.clone();
     rules.client_tag = tag.map(String::into_bytes);
+    rules.tells_refused = settings.rules.tells_refused;
     if rules.limits.memory_bytes == 0 {
         rules.limits.memory_bytes = memory::default_bytes();
     }
@@ -208,6 +209,8 @@ fn rules(settings: &Settings) -> RulesConfig {
             entity_id_precedence: rules.origin.entity_id_precedence,
             cardinality: cardinality(rules.origin.cardinality),
         },
+        // Only what runs tells of it.
+        tells_refused: false,
         limits: limits(&settings.limits),
         counter_expiry_seconds: rules.counter_expiry_seconds,
         context_expiry_seconds: rules.context_expiry_seconds,

@@ -4,6 +4,8 @@
 //!  changed keys ─▶ rules: compile ──────────▶ Handle::set_rules, all lanes
 //!               ├▶ listeners: bind ─────────▶ ListenerStep::commit: read new, drain and close old
 //!               ├▶ bucket width: check ─────▶ Handle::set_bucket_width, at the next boundary
+//!               ├▶ API key: check ───────────▶ KeyHandle::set, from the next request on
+//!               ├▶ counting: ───────────────▶ Handle::count_contexts
 //!               └▶ log level ───────────────▶ Level::set
 //! ```
 //!
@@ -12,21 +14,24 @@
 //! when it is needed.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use greyhound_config::live::apply::{Apply, Prepared};
 use greyhound_config::live::change::{KeyResult, Outcome};
+use greyhound_config::secret::Secret;
 use greyhound_config::settings::{LogLevel, Settings};
 use greyhound_model::time::BucketWidth;
 use greyhound_pipeline::engine::handle::Handle;
 use greyhound_pipeline::engine::listeners::ListenerStep;
 use greyhound_pipeline::ledger::Transport;
 use greyhound_pipeline::rules::Rules;
+use greyhound_sinks::datadog::KeyHandle;
 use tracing::level_filters::LevelFilter;
 use tracing::warn;
 
 use crate::logging::Level;
-use crate::startup;
+use crate::startup::{self, ReadyFile};
 use crate::wiring::pipeline;
 
 /// How long a change waits for lanes; one that is late follows when it answers again.
@@ -41,6 +46,7 @@ const RULES: &[&str] = &[
     "dogstatsd_expiry_seconds",
     "dogstatsd_context_expiry_seconds",
     "dogstatsd_tags",
+    "dogstatsd_disable_verbose_logs",
     "dogstatsd_mapper_profiles",
     "dogstatsd_mapper_cache_size",
     "statsd_metric_namespace",
@@ -82,6 +88,8 @@ const LISTENERS: &[&str] = &[
 ];
 const BUCKET: &str = "greyhound.bucket_seconds";
 const LOG_LEVEL: &str = "log_level";
+const STATS: &str = "dogstatsd_metrics_stats_enable";
+const API_KEY: &str = "api_key";
 
 /// Lets the engine and the log follow.
 pub struct Followers {
@@ -89,6 +97,10 @@ pub struct Followers {
     pub engine: Handle,
     /// The log.
     pub log: Level,
+    /// Takes another `api_key`; `None` without Datadog output.
+    pub api_key: Option<KeyHandle>,
+    /// Says where everything listens; `None` when nobody asked for it.
+    pub ready: Option<Arc<ReadyFile>>,
 }
 
 /// What one generation changes.
@@ -99,6 +111,9 @@ struct Step {
     rules: Option<Rules>,
     listeners: Option<ListenerStep>,
     width: Option<BucketWidth>,
+    counts_contexts: Option<bool>,
+    key: Option<(KeyHandle, Secret)>,
+    ready: Option<Arc<ReadyFile>>,
     keys: Vec<&'static str>,
 }
 
@@ -127,7 +142,13 @@ impl Apply for Followers {
             .iter()
             .copied()
             .filter(|key| {
-                RULES.contains(key) || LISTENERS.contains(key) || [BUCKET, LOG_LEVEL].contains(key)
+                [
+                    RULES,
+                    LISTENERS,
+                    &[BUCKET, LOG_LEVEL, STATS, API_KEY],
+                ]
+                .iter()
+                .any(|followed| followed.contains(key))
             })
             .collect();
         let listening: Vec<&'static str> = keys
@@ -152,6 +173,16 @@ impl Apply for Followers {
             ),
             false => None,
         };
+        let key = match (keys.contains(&API_KEY), &self.api_key) {
+            // Without a key there is no destination, and that is made at start.
+            (true, Some(handle)) if !new.api_key.is_empty() => {
+                if !is_header(&new.api_key) {
+                    return Err(refused(API_KEY, "a key is letters and digits"));
+                }
+                Some((handle.clone(), new.api_key.clone()))
+            }
+            _ => None,
+        };
         let level = keys
             .contains(&LOG_LEVEL)
             .then(|| level_filter(new.log.level));
@@ -162,6 +193,9 @@ impl Apply for Followers {
             rules,
             listeners,
             width,
+            counts_contexts: keys.contains(&STATS).then_some(new.metrics_stats),
+            key,
+            ready: self.ready.clone(),
             keys,
         }))
     }
@@ -206,6 +240,11 @@ fn compile(settings: &Settings) -> Result<Rules, Vec<KeyResult>> {
     Ok(rules)
 }
 
+/// Whether a key can be sent at all.
+fn is_header(key: &Secret) -> bool {
+    key.reveal().bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 fn refused(key: &'static str, why: &str) -> Vec<KeyResult> {
     let outcome = Outcome::Refused(why.to_owned());
     vec![KeyResult { key, outcome }]
@@ -223,18 +262,39 @@ impl Prepared for Step {
         {
             warn!("a lane does not answer, it follows the settings when it does");
         }
+        if let Some(wanted) = self.counts_contexts
+            && !self.engine.count_contexts(wanted, LANES_PATIENCE)
+        {
+            warn!(
+                setting = STATS,
+                "the flush thread does not answer, set it again"
+            );
+        }
+        let takes_key = self.key.is_some();
+        if let Some((handle, key)) = self.key
+            && let Err(error) = handle.set(key.reveal())
+        {
+            // It was tried before; what is left is a sink that has ended.
+            warn!(%error, setting = API_KEY, "the sink did not take another key");
+        }
         if let Some(width) = self.width {
             self.engine.set_bucket_width(width, LANES_PATIENCE);
         }
+        let changes_listeners = self.listeners.is_some();
+        let ready = self.ready.filter(|_| changes_listeners);
         let has_listeners = self
             .listeners
             .is_none_or(|step| step.commit(LISTENERS_PATIENCE));
+        if let Some(ready) = ready {
+            ready.rewrite(&self.engine.listeners());
+        }
         if !has_listeners {
             warn!("a lane does not answer, listeners change with a restart");
         }
-        let outcome = |key: &&'static str| match has_listeners || !LISTENERS.contains(key) {
-            true => Outcome::Applied,
-            false => Outcome::NeedsRestart,
+        let outcome = |key: &&'static str| match *key {
+            API_KEY if !takes_key => Outcome::NeedsRestart,
+            listening if LISTENERS.contains(&listening) && !has_listeners => Outcome::NeedsRestart,
+            _ => Outcome::Applied,
         };
         self.keys
             .iter()
@@ -253,7 +313,8 @@ mod tests {
 
     #[test]
     fn rows_say_what_can_change_while_running() {
-        let followed = RULES.iter().chain(LISTENERS).chain(&[BUCKET, LOG_LEVEL]);
+        let followed = RULES.iter().chain(LISTENERS);
+        let followed = followed.chain(&[BUCKET, LOG_LEVEL, STATS, API_KEY]);
         for key in followed {
             let row = table::table().row(key).expect("a key of the table");
             assert!(row.reloadable, "{key}");

@@ -89,14 +89,16 @@ fn parts(served: Served, config: &Config) -> anyhow::Result<Parts> {
     ];
     routes.push(Arc::new(ConntrackRoutes(Arc::clone(&served.conntrack))));
     routes.extend(pages::groups(&served, config, &grpc.agents));
+    let contexts = Arc::clone(&served.observed.contexts);
     Ok(Parts {
         live: served.live.clone(),
         ready: ready(served.engine),
         commands,
         routes,
         registry: served.registry,
-        stats: None,
-        contexts: None,
+        stats: Some(contexts.clone()),
+        contexts: Some(contexts),
+        agents: Some(Arc::clone(&grpc.agents)),
         grpc: Some(grpc.maker()),
     })
 }

@@ -22,6 +22,8 @@ use greyhound_server::register::{HealthCheck, Problem, Severity, StatusSection};
 use greyhound_sinks::fanout::Fanout;
 use serde_json::Value;
 
+use super::contexts::ContextBook;
+
 /// What can be seen of the running process.
 pub struct Observed {
     /// The running settings.
@@ -34,6 +36,8 @@ pub struct Observed {
     pub started_at: Instant,
     /// The engine, once it runs.
     pub engine: Arc<OnceLock<Handle>>,
+    /// Its contexts.
+    pub contexts: Arc<ContextBook>,
     /// The sinks.
     pub fanout: Arc<Fanout>,
     /// Where `/metrics` is.

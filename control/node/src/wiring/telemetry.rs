@@ -1,5 +1,7 @@
 //! What the running engine counts beside its ledger, for the registry behind `/telemetry`.
 
+pub mod settings;
+
 use std::sync::{Arc, LazyLock};
 
 use greyhound_pipeline::engine::handle::Handle;
@@ -117,6 +119,7 @@ pub fn register(registry: &Registry, handle: &Handle) -> Result<(), DuplicateNam
 pub fn reference_page() -> String {
     let all = greyhound_pipeline::telemetry::descriptors()
         .chain(DESCRIPTORS.iter())
+        .chain(settings::DESCRIPTORS.iter())
         .chain(greyhound_conntrack::telemetry::descriptors())
         .chain(greyhound_sinks::descriptors())
         .chain(greyhound_server::telemetry::descriptors())

@@ -94,6 +94,7 @@ fn start(folder: &Path, change: impl FnOnce(&mut Config)) -> (Server, ClientConf
         registry: Arc::default(),
         stats: None,
         contexts: None,
+        agents: None,
         grpc: None,
         live: Live::new(loaded, none),
         ready: Arc::new(|| Err("not yet".to_owned())),

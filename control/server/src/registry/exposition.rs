@@ -47,6 +47,82 @@ pub fn merge<'t>(texts: impl Iterator<Item = (&'t str, &'t str)>) -> String {
     merged
 }
 
+/// Puts a [merged](merge) text into a page of our own. Series of a family that the page has stand behind ours,
+/// because a family that comes twice breaks the scrape of all; when it is of another type there, they are left
+/// out.
+pub(crate) fn append(page: &[u8], merged: &str) -> Vec<u8> {
+    let mut families = blocks(merged);
+    let mut out = Vec::with_capacity(page.len() + merged.len());
+    // The family of ours that is being copied, and its type.
+    let mut open: Option<(&str, &str)> = None;
+    let lines = page.split_inclusive(|byte| *byte == b'\n');
+    for line in lines {
+        let comment = str::from_utf8(line).ok().and_then(comment);
+        if let Some((name, kind)) = comment {
+            if open.is_some_and(|(before, _)| before != name) {
+                join(&mut out, &mut families, open);
+                open = None;
+            }
+            let known = open.map_or("", |(_, kind)| kind);
+            open = Some((name, kind.unwrap_or(known)));
+        }
+        out.extend_from_slice(line);
+    }
+    join(&mut out, &mut families, open);
+    for block in families.values() {
+        for line in block.comments.iter().chain(&block.series) {
+            out.extend_from_slice(line.as_bytes());
+        }
+    }
+    out
+}
+
+/// Lines of one family, each with its end.
+#[derive(Default)]
+struct Block<'t> {
+    comments: Vec<&'t str>,
+    series: Vec<&'t str>,
+    kind: &'t str,
+}
+
+fn blocks(merged: &str) -> BTreeMap<&str, Block<'_>> {
+    let mut families: BTreeMap<&str, Block<'_>> = BTreeMap::new();
+    let mut open = None;
+    for line in merged.split_inclusive('\n') {
+        match (comment(line), open) {
+            (Some((name, kind)), _) => {
+                let block = families.entry(name).or_default();
+                block.comments.push(line);
+                block.kind = kind.unwrap_or(block.kind);
+                open = Some(name);
+            }
+            (None, Some(name)) => families.entry(name).or_default().series.push(line),
+            (None, None) => {}
+        }
+    }
+    families
+}
+
+/// Name of the family, and its type where that is what the line says.
+fn comment(line: &str) -> Option<(&str, Option<&str>)> {
+    let line = line.trim_end();
+    if let Some(rest) = line.strip_prefix("# TYPE ") {
+        let (name, kind) = rest.split_once(' ')?;
+        return Some((name, Some(kind)));
+    }
+    let rest = line.strip_prefix("# HELP ")?;
+    Some((rest.split(' ').next()?, None))
+}
+
+/// Writes what others have of a family of ours.
+fn join(out: &mut Vec<u8>, families: &mut BTreeMap<&str, Block<'_>>, ours: Option<(&str, &str)>) {
+    let Some((name, kind)) = ours else { return };
+    let theirs = families.remove(name).filter(|block| block.kind == kind);
+    for line in theirs.iter().flat_map(|block| &block.series) {
+        out.extend_from_slice(line.as_bytes());
+    }
+}
+
 fn take<'t>(families: &mut BTreeMap<&'t str, Family<'t>>, agent: &str, text: &'t str) {
     // The family the last comment opened, and whether its series are wanted.
     let mut open: Option<(&str, bool)> = None;
@@ -194,6 +270,26 @@ fn quote_end(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn series_of_a_family_of_ours_stand_behind_ours() {
+        let page = b"# HELP a x\n# TYPE a counter\na 1\n# TYPE b gauge\nb 1\n# TYPE c gauge\nc 1\n";
+        let merged = "# HELP a y\n# TYPE a counter\na{remote_agent=\"r\"} 2\n\
+                      # TYPE b counter\nb{remote_agent=\"r\"} 3\n\
+                      # TYPE d gauge\nd{remote_agent=\"r\"} 4\n";
+        let joined = append(page, merged);
+        assert_eq!(
+            String::from_utf8_lossy(&joined),
+            "# HELP a x\n# TYPE a counter\na 1\na{remote_agent=\"r\"} 2\n\
+             # TYPE b gauge\nb 1\n# TYPE c gauge\nc 1\n\
+             # TYPE d gauge\nd{remote_agent=\"r\"} 4\n"
+        );
+        assert_eq!(append(page, ""), page);
+        assert_eq!(
+            append(b"\xff\n", "# TYPE d gauge\nd 1\n"),
+            b"\xff\n# TYPE d gauge\nd 1\n"
+        );
+    }
 
     #[test]
     fn families_of_two_agents_stand_together() {

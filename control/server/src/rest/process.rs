@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use greyhound_telemetry::Registry;
-use greyhound_telemetry::text::{Format, negotiate, write_snapshot};
+use greyhound_telemetry::text::{Format, Syntax, negotiate, write_snapshot};
 use hyper::StatusCode;
 use hyper::header::ACCEPT;
 use serde_json::json;
@@ -11,6 +11,7 @@ use serde_json::json;
 use super::response::Response;
 use super::{Handler, Route};
 use crate::register::Commands;
+use crate::registry::{AgentRegistry, exposition};
 
 /// `GET /agent/version`, `GET /agent/hostname`, `POST /agent/stop`.
 pub(crate) fn routes(commands: &Arc<dyn Commands>) -> Vec<Route> {
@@ -67,13 +68,14 @@ pub(crate) fn routes(commands: &Arc<dyn Commands>) -> Vec<Route> {
     ]
 }
 
-/// `GET /telemetry`.
-pub(crate) fn telemetry(registry: &Arc<Registry>) -> Route {
+/// `GET /telemetry`: our own counters, and behind them those of remote agents, in the text that takes both.
+pub(crate) fn telemetry(registry: &Arc<Registry>, agents: Option<&Arc<AgentRegistry>>) -> Route {
     let registry = Arc::clone(registry);
+    let agents = agents.cloned();
     Route::get(
         "/telemetry",
         "Counters of the process, for Prometheus",
-        Handler::blocking(move |request| {
+        Handler::waiting(move |request| {
             let mut accept = String::new();
             for value in request.headers.get_all(ACCEPT) {
                 accept.push_str(value.to_str().unwrap_or_default());
@@ -84,15 +86,22 @@ pub(crate) fn telemetry(registry: &Arc<Registry>) -> Route {
                 utf8_names: false,
                 ..negotiate(&accept)
             };
-            let mut page = Vec::new();
-            write_snapshot(&registry.snapshot(), format, &mut page);
-            Response::new(StatusCode::OK, format.content_type(), page)
+            let (registry, agents) = (Arc::clone(&registry), agents.clone());
+            async move {
+                let mut page = Vec::new();
+                write_snapshot(&registry.snapshot(), format, &mut page);
+                // Remote agents speak the plain text only, whose families OpenMetrics does not take.
+                if let Some(agents) = agents.filter(|_| format.syntax == Syntax::Text) {
+                    page = exposition::append(&page, &agents.exposition().await);
+                }
+                Response::new(StatusCode::OK, format.content_type(), page)
+            }
         }),
     )
     .tag("telemetry")
     .answer(
         200,
-        "Text 0.0.4, or OpenMetrics when asked for",
+        "Text 0.0.4 with the counters of remote agents, or OpenMetrics with ours alone",
         Some(("text/plain", json!({ "type": "string" }))),
     )
     .answer(

@@ -1,10 +1,12 @@
 //! Listeners that join a running lane, and those that leave it, drained first.
 //!
 //! Whoever removes a listener has taken its file away already, so nobody new comes; who has connected
-//! to a stream listener stays and is read on. What arrives after the last empty look is lost with the
-//! socket, as for any server that goes away.
+//! to a stream listener stays and is read on. A UDP socket is deafened first: the kernel then refuses what comes
+//! and the queue has an end, however fast others send. Of a Unix socket, what arrives after the last empty look
+//! is lost with it, as for any server that goes away.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::Instant;
 
@@ -90,6 +92,10 @@ impl Lane {
             sources.position(|source| listeners.contains(&source.listener))
         };
         while let Some(at) = udp(self) {
+            let source = &self.udp[at];
+            if let Err(error) = deafen(&source.socket, source.local) {
+                tracing::debug!(%error, "a UDP socket that goes hears until it is closed");
+            }
             self.drain_udp_at(at, processor, drain_until);
             self.udp.remove(at);
             self.wait.remove(1 + at);
@@ -121,7 +127,45 @@ impl Lane {
     }
 }
 
+/// Lets a socket take no datagram any more but its own. What waits in its queue stays.
+fn deafen(socket: &UdpSocket, local: SocketAddr) -> io::Result<()> {
+    let own: IpAddr = match local.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    socket.connect((own, local.port()))
+}
+
 /// Whoever asked may have stopped waiting.
 pub(super) fn answer(done: &Sender<()>) {
     done.try_send(()).ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deafened_socket_keeps_its_queue_and_takes_nothing_more() {
+        for any in ["127.0.0.1:0", "0.0.0.0:0"] {
+            let socket = UdpSocket::bind(any).expect("bound");
+            let local = socket.local_addr().expect("an address");
+            let sender = UdpSocket::bind("127.0.0.1:0").expect("bound");
+            let to = (Ipv4Addr::LOCALHOST, local.port());
+            for text in [b"1", b"2"] {
+                sender.send_to(text, to).expect("sent");
+            }
+            deafen(&socket, local).expect("connected");
+            // Nobody is there any more, which some kernels tell the sender.
+            sender.send_to(b"3", to).ok();
+            socket.set_nonblocking(true).expect("set");
+            let mut buffer = [0; 8];
+            let mut read = || socket.recv(&mut buffer).map(|len| buffer[..len].to_vec());
+            assert_eq!(read().expect("first"), b"1");
+            assert_eq!(read().expect("second"), b"2");
+            let empty = read().expect_err("nothing more");
+            assert_eq!(empty.kind(), io::ErrorKind::WouldBlock, "{any}");
+        }
+    }
 }

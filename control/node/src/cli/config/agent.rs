@@ -131,7 +131,7 @@ mod tests {
     fn every_key_gets_one_of_four_verdicts() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("datadog.yaml");
-        let text = "dogstatsd_tags: [a:1]\nlog_level: info\nlog_file: /x\ndogstatsd_prot: 1\n";
+        let text = "dogstatsd_tags: [a:1]\nlog_level: info\nextra_tags: [x]\ndogstatsd_prot: 1\n";
         std::fs::write(&path, text).expect("a file");
         let mut out = Vec::new();
         check(&path, false, &mut out).expect("a page");
@@ -139,7 +139,7 @@ mod tests {
         for (verdict, key) in [
             ("same", "dogstatsd_tags"),
             ("different", "log_level"),
-            ("ignored", "log_file"),
+            ("ignored", "extra_tags"),
             ("unknown", "dogstatsd_prot"),
         ] {
             let line = page.lines().find(|line| line.contains(key));

@@ -7,6 +7,8 @@ use greyhound_pipeline::ledger::{LedgerReading, ListenerId, Tally};
 use greyhound_pipeline::receive::telemetry::ReceiveTally;
 use serde_json::{Map, Value, json};
 
+use crate::wiring::contexts::{TagKey, Top};
+
 use super::{Observed, bytes, grouped, rows};
 
 const STARTING: &str = "  starting\n";
@@ -162,7 +164,8 @@ pub(super) fn contexts_json(observed: &Observed, _: bool) -> Value {
     let (lanes, total) = (&reading.lanes, &reading.total);
     let limits = observed.live.settings().limits;
     json!({
-        "contexts": engine.flush_cells().load().contexts,
+        // The flush thread knows them from the first flush on.
+        "contexts": engine.flush_cells().load().contexts.max(one_lane(lanes.contexts, engine)),
         "lane_contexts": lanes.contexts,
         "spellings": lanes.spellings,
         "created": lanes.contexts_created,
@@ -187,6 +190,7 @@ pub(super) fn contexts_json(observed: &Observed, _: bool) -> Value {
             "value_limit": total.value_limit,
             "items_limit": total.items_limit,
         },
+        "largest": observed.contexts.largest().map(|top| top.json()),
     })
 }
 
@@ -201,7 +205,7 @@ pub(super) fn contexts_text(observed: &Observed, _: bool) -> String {
         0 => "no limit".to_owned(),
         number => format!("limit {}", grouped(number)),
     };
-    rows([
+    let mut out = rows([
         (
             "contexts",
             format!(
@@ -232,7 +236,48 @@ pub(super) fn contexts_text(observed: &Observed, _: bool) -> String {
                 ("items_limit", total.items_limit),
             ]),
         ),
-    ])
+    ]);
+    if let Some(top) = observed.contexts.largest() {
+        out.push_str(&largest(&top));
+    }
+    out
+}
+
+/// Where contexts come from, as of the last flush: what to look at when they explode.
+fn largest(top: &Top) -> String {
+    let keys = |keys: &[TagKey]| -> String {
+        let keys = keys.iter().map(|tag| {
+            let key = tag.key.escape_debug();
+            format!("{key} {}", grouped(tag.values))
+        });
+        keys.collect::<Vec<_>>().join(", ")
+    };
+    let mut out = String::new();
+    if top.metrics.is_empty() {
+        return out;
+    }
+    out.push_str("  metrics with the most contexts (different values of their tags):\n");
+    for metric in &top.metrics {
+        writeln!(
+            out,
+            "    {:>9}  {} ({})",
+            grouped(metric.contexts),
+            metric.name.escape_debug(),
+            keys(&metric.tags)
+        )
+        .expect("a string takes everything");
+    }
+    writeln!(out, "  tags with the most values: {}", keys(&top.tags))
+        .expect("a string takes everything");
+    out
+}
+
+/// What one lane alone knows; several may know the same.
+fn one_lane(contexts: u64, engine: &Handle) -> u64 {
+    match engine.ledger().lane_count() {
+        1 => contexts,
+        _ => 0,
+    }
 }
 
 pub(super) fn lanes_json(observed: &Observed, _: bool) -> Value {
