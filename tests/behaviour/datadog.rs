@@ -435,7 +435,7 @@ fn what_the_intake_would_refuse_is_counted_and_the_rest_arrives() {
         daemon.udp(),
         format!("{long}:1|g\n123:1|g\ngood:1|g|#{}", tags.join(",")),
     );
-    send::udp(daemon.udp(), b"bad\xff.utf8:1|g|#x:\xfe".to_vec());
+    send::udp(daemon.udp(), b"bad\xff.utf8:1|g|#x:\xfe");
     daemon.wait_processed(4);
     intake.wait("the good one", |records| !records.series("good").is_empty());
     let repaired = delivery(&daemon, "texts_repaired", &[]);
