@@ -79,6 +79,10 @@ pub enum Kind {
     TagFilters,
     /// URLs with the credentials used there.
     Endpoints,
+    /// `greyhound.routing.rules`.
+    RouteRules,
+    /// `greyhound.routing.tag_policies`.
+    TagPolicies,
 }
 
 // === impl Kind ===
@@ -167,6 +171,8 @@ impl Kind {
             Self::Endpoints => {
                 "a mapping of URLs to lists of keys (JSON in the environment)".to_owned()
             }
+            Self::RouteRules => "a list of routing rules (JSON in the environment)".to_owned(),
+            Self::TagPolicies => "a list of tag policies (JSON in the environment)".to_owned(),
         }
     }
 
@@ -179,7 +185,11 @@ impl Kind {
     pub(crate) const fn is_structured(&self) -> bool {
         matches!(
             self,
-            Self::MapperProfiles | Self::TagFilters | Self::Endpoints
+            Self::MapperProfiles
+                | Self::TagFilters
+                | Self::Endpoints
+                | Self::RouteRules
+                | Self::TagPolicies
         )
     }
 
@@ -234,7 +244,9 @@ impl Kind {
             | (Self::Texts | Self::Paths, Value::List(_))
             | (Self::MapperProfiles, Value::MapperProfiles(_))
             | (Self::TagFilters, Value::TagFilters(_))
-            | (Self::Endpoints, Value::Endpoints(_)) => true,
+            | (Self::Endpoints, Value::Endpoints(_))
+            | (Self::RouteRules, Value::RouteRules(_))
+            | (Self::TagPolicies, Value::TagPolicies(_)) => true,
             _ => false,
         }
     }

@@ -25,6 +25,7 @@ mod node;
 pub mod page;
 pub mod place;
 pub mod report;
+pub mod routing;
 pub mod schema;
 pub mod secret;
 pub mod secrets;

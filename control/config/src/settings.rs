@@ -7,7 +7,9 @@ pub mod conntrack;
 pub mod control;
 pub mod intake;
 mod read;
+pub mod relay;
 pub mod remote_agent;
+pub mod routing;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,6 +39,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Where flushes go.
     pub outputs: Outputs,
+    /// Which of them gets what.
+    pub routing: routing::Routing,
     /// The kernel's connection table.
     pub conntrack: conntrack::Conntrack,
     /// The control port.
@@ -325,6 +329,8 @@ pub struct Outputs {
     pub ndjson: Option<NdjsonTarget>,
     /// Datadog's intake; `None` = no key, nothing is sent.
     pub datadog: Option<intake::Datadog>,
+    /// Another aggregator; `None` = no address.
+    pub relay: Option<relay::Relay>,
 }
 
 /// Where newline-delimited JSON goes.
@@ -333,7 +339,18 @@ pub enum NdjsonTarget {
     /// Standard output.
     Stdout,
     /// Appended to.
-    File(PathBuf),
+    File(PathBuf, Rotation),
+}
+
+/// When a file is moved away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// Length in bytes; 0 = never.
+    pub bytes: u64,
+    /// Age in seconds; 0 = never.
+    pub seconds: u32,
+    /// How many stay.
+    pub keep: u32,
 }
 
 /// Prometheus exposition.

@@ -13,7 +13,9 @@ mod delivery;
 mod dogstatsd;
 mod greyhound;
 mod origin;
+mod relay;
 mod remote_agent;
+mod routing;
 mod secrets;
 mod telemetry;
 
@@ -153,6 +155,14 @@ pub fn sections() -> &'static [Section] {
         Section {
             title: "Outputs",
             rows: greyhound::OUTPUTS,
+        },
+        Section {
+            title: "Relay",
+            rows: relay::ROWS,
+        },
+        Section {
+            title: "Routing",
+            rows: routing::ROWS,
         },
     ];
     SECTIONS

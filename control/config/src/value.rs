@@ -17,6 +17,7 @@ use serde_json::json;
 
 use crate::kind::Kind;
 use crate::mapper::MapperProfile;
+use crate::routing::{RouteRule, TagPolicy};
 use crate::secret::{MASK, Secret};
 use crate::tag_filter::TagFilterRule;
 
@@ -54,6 +55,10 @@ pub enum Value {
     TagFilters(Vec<TagFilterRule>),
     /// Addresses and the credentials used there.
     Endpoints(Vec<(String, Vec<Secret>)>),
+    /// `greyhound.routing.rules`.
+    RouteRules(Vec<RouteRule>),
+    /// `greyhound.routing.tag_policies`.
+    TagPolicies(Vec<TagPolicy>),
 }
 
 /// A port, or any that is free.
@@ -91,9 +96,11 @@ impl Value {
                 }
                 out
             }
-            Self::MapperProfiles(_) | Self::TagFilters(_) | Self::Endpoints(_) => {
-                self.json().to_string()
-            }
+            Self::MapperProfiles(_)
+            | Self::TagFilters(_)
+            | Self::Endpoints(_)
+            | Self::RouteRules(_)
+            | Self::TagPolicies(_) => self.json().to_string(),
         }
     }
 
@@ -109,6 +116,12 @@ impl Value {
             Self::MapperProfiles(profiles) => profiles
                 .iter()
                 .map(MapperProfile::json)
+                .collect::<Vec<_>>()
+                .into(),
+            Self::RouteRules(rules) => rules.iter().map(RouteRule::json).collect::<Vec<_>>().into(),
+            Self::TagPolicies(policies) => policies
+                .iter()
+                .map(TagPolicy::json)
                 .collect::<Vec<_>>()
                 .into(),
             Self::TagFilters(rules) => rules

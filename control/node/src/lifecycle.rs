@@ -136,6 +136,7 @@ pub fn run(loaded: Loaded, sources: Sources, ready_file: Option<PathBuf>) -> any
     live.attach(Arc::new(Followers {
         engine: handle.clone(),
         log: logging.level(),
+        fanout: Arc::clone(&running.fanout),
         api_key: running.api_key.clone(),
         ready: ready_file.map(|path| Arc::new(ReadyFile::new(path, running.view()))),
     }));
@@ -244,14 +245,22 @@ fn start(plan: Plan, notices: &mut Vec<String>) -> anyhow::Result<Running> {
     let Sinks {
         sinks,
         exposition,
+        telemetry,
         api_key,
     } = Sinks::open(&settings.outputs, clock.clone())?;
-    config.flush.histogram_summaries = sinks.iter().any(|sink| sink.wants_histograms());
+    // Tag policies add histograms up from their summaries.
+    config.flush.histogram_summaries = !settings.routing.tag_policies.is_empty()
+        || sinks.iter().any(|sink| sink.wants_histograms());
     let queues = wiring::sinks::fanout(settings);
     let fanout = startup::behind_the_lanes(|| Fanout::start(sinks, &queues))?;
     let fanout = Arc::new(fanout);
+    fanout.set_routing(wiring::sinks::routing::compile(&settings.routing, &fanout)?);
     registry.register(Arc::new(SettingsTelemetry(plan.live.clone())))?;
     registry.register(fanout.telemetry())?;
+    registry.register(fanout.routing_telemetry())?;
+    for source in telemetry {
+        registry.register(source)?;
+    }
     if let Some(delivery) = fanout.delivery_telemetry() {
         registry.register(delivery)?;
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashSet;
+
 use crate::context::Context;
 use crate::event::Event;
 use crate::series::{Series, Unit};
@@ -26,6 +28,9 @@ pub struct FlushBatch {
     /// Histograms and timings once more, as sketches that can be merged over time. Only filled
     /// when a sink asked for it; says nothing that `series` does not say.
     pub histograms: Vec<HistogramSeries>,
+    /// Sets once more, with their members, for sinks that unite or relay them; says nothing of their
+    /// count that `series` does not say.
+    pub sets: Vec<SetSeries>,
     /// Events since the last flush.
     pub events: Vec<Event>,
     /// Service checks since the last flush.
@@ -63,6 +68,18 @@ pub struct HistogramSeries {
     pub points: Vec<HistogramPoint>,
 }
 
+/// A set, its members bucket by bucket.
+#[derive(Clone, Debug)]
+pub struct SetSeries {
+    /// Name, host and tags.
+    pub context: Context,
+    /// Start of the bucket in Unix seconds, and what fell into it.
+    pub points: Vec<(i64, Arc<Members>)>,
+}
+
+/// Distinct members of a set: raw bytes, as sent.
+pub type Members = HashSet<Box<[u8]>, foldhash::fast::RandomState>;
+
 /// What one bucket of a histogram held.
 #[derive(Clone, Debug)]
 pub struct HistogramPoint {
@@ -80,7 +97,7 @@ pub struct HistogramPoint {
 
 impl FlushBatch {
     /// Points in all: one per series point, sketch point, event and service check. Histogram
-    /// summaries are not counted, their points stand in `series`.
+    /// summaries and members of sets are not counted, their points stand in `series`.
     pub fn point_count(&self) -> u64 {
         let series: usize = self
             .series
@@ -91,11 +108,18 @@ impl FlushBatch {
         (series + sketches + self.events.len() + self.service_checks.len()) as u64
     }
 
+    /// Members of all sets: what they weigh in memory beside the points.
+    pub fn member_count(&self) -> u64 {
+        let points = self.sets.iter().flat_map(|set| &set.points);
+        points.map(|(_, members)| members.len() as u64).sum()
+    }
+
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.series.is_empty()
             && self.sketches.is_empty()
             && self.histograms.is_empty()
+            && self.sets.is_empty()
             && self.events.is_empty()
             && self.service_checks.is_empty()
     }

@@ -249,6 +249,7 @@ impl Flusher {
             series: Vec::new(),
             sketches: Vec::new(),
             histograms: Vec::new(),
+            sets: Vec::new(),
             events: Vec::new(),
             service_checks: Vec::new(),
         }

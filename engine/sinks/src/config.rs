@@ -61,11 +61,22 @@ pub struct PrintConfig {
     pub color: bool,
 }
 
+/// When a file is moved away, and how many such files stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rotation {
+    /// Length in bytes beyond which the next lines go into a new file; 0 = never for its length.
+    pub bytes: u64,
+    /// Seconds after its first line; 0 = never for its age.
+    pub seconds: u32,
+    /// Files moved away that stay, `.1` being the newest; 0 = none.
+    pub keep: u32,
+}
+
 /// The NDJSON sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NdjsonTarget {
     /// Appended to; made with mode 0600 when missing.
-    File(PathBuf),
+    File(PathBuf, Rotation),
     /// Standard output.
     Stdout,
 }

@@ -6,8 +6,11 @@
 //!            └──▶ queue ──▶ thread "gh-…"
 //! ```
 //!
-//! Queue: `queue_flushes` flushes and `queue_points_max` points, pushed by the flusher, popped by
-//! the sink's thread. Full: the **newest** flush is refused for this sink alone, and its points are
+//! With [rules](crate::route) each item's is found here, once for all sinks; what a sink sees of the flush is
+//! made on its own thread.
+//!
+//! Queue: `queue_flushes` flushes and `queue_points_max` points and members of sets, pushed by the
+//! flusher, popped by the sink's thread. Full: the **newest** flush is refused for this sink alone, and its points are
 //! counted as `queue_full`. The newest, because refusing it is one failed push: dropping the oldest
 //! would race with the sink taking it and then lose one without need.
 //!
@@ -16,8 +19,8 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,6 +32,10 @@ use tracing::{debug, error, warn};
 use crate::config::FanoutConfig;
 use crate::delivery::status::{DeliveryStatus, View};
 use crate::delivery::telemetry::DeliveryTelemetry;
+use crate::route::select::{Router, Selection};
+use crate::route::telemetry::RoutingTelemetry;
+use crate::route::view::View as SinkView;
+use crate::route::{Routing, RoutingConfig, RoutingError};
 use crate::sink::{Reason, Receipt, Sink, SinkLedger, SinkTotals};
 
 pub(crate) mod telemetry;
@@ -43,6 +50,7 @@ const REFUSAL_LOG_INTERVAL_SECONDS: i64 = 60;
 #[derive(Debug)]
 pub struct Fanout {
     outlets: Vec<Outlet>,
+    router: Arc<Mutex<Router>>,
     stopped: AtomicBool,
 }
 
@@ -94,7 +102,7 @@ pub struct SinkStatus {
 struct Outlet {
     account: Arc<Account>,
     delivery: Option<View>,
-    queue: Sender<Arc<FlushBatch>>,
+    queue: Sender<Parcel>,
     stop: Sender<Instant>,
     /// Disconnects when the thread has ended.
     done: Receiver<()>,
@@ -107,17 +115,31 @@ struct Outlet {
 struct Account {
     name: String,
     ledger: Arc<SinkLedger>,
-    queued_points: AtomicU64,
+    /// Points and members of sets.
+    queued_load: AtomicU64,
     queued_flushes: AtomicU64,
     refused_flushes: AtomicU64,
     panics: AtomicU64,
 }
 
+/// One flush on its way to one sink.
+#[derive(Debug)]
+struct Parcel {
+    batch: Arc<FlushBatch>,
+    /// `None` = the sink gets the flush as it is.
+    selection: Option<Arc<Selection>>,
+    /// Points in it that are for this sink.
+    points: u64,
+    /// What it counts in the queue.
+    load: u64,
+}
+
 /// One sink's thread.
 struct Runner {
     sink: Box<dyn Sink>,
+    view: SinkView,
     account: Arc<Account>,
-    queue: Receiver<Arc<FlushBatch>>,
+    queue: Receiver<Parcel>,
     stop: Receiver<Instant>,
 }
 
@@ -139,9 +161,13 @@ impl Fanout {
                     name: sink.name().to_owned(),
                 });
             }
-            outlets.push(Outlet::start(sink, config)?);
+            outlets.push(Outlet::start(sink, outlets.len(), config)?);
         }
+        let names: Vec<&str> = outlets.iter().map(Outlet::name).collect();
+        let routing = Routing::compile(&RoutingConfig::default(), &names, |_| true)
+            .expect("the default names no output that could be missing");
         Ok(Self {
+            router: Arc::new(Mutex::new(Router::new(routing))),
             outlets,
             stopped: AtomicBool::new(false),
         })
@@ -152,16 +178,49 @@ impl Fanout {
     /// Called by one thread, and not after [`stop`](Self::stop): points that come later are
     /// counted as `stopped`.
     pub fn deliver(&self, batch: &Arc<FlushBatch>) {
-        let points = batch.point_count();
+        let all = batch.point_count();
+        let members = batch.member_count();
+        let selection = self.router().select(batch).map(Arc::new);
         let stopped = self.stopped.load(Ordering::Acquire);
-        for outlet in &self.outlets {
-            outlet.account.ledger.flush(points);
+        for (at, outlet) in self.outlets.iter().enumerate() {
+            let points = selection.as_ref().map_or(all, |of| of.points(at));
+            let account = &outlet.account;
+            account.ledger.pass_by(all - points);
+            account.ledger.flush(points);
             if stopped {
-                outlet.account.drop_all(Reason::Stopped, points);
-            } else {
-                outlet.push(batch, points);
+                account.drop_all(Reason::Stopped, points);
+                continue;
             }
+            outlet.push(Parcel {
+                batch: Arc::clone(batch),
+                selection: selection.clone(),
+                points,
+                load: points.saturating_add(members),
+            });
         }
+    }
+
+    /// Compiles rules and policies for the sinks there are. Nothing changes yet.
+    ///
+    /// # Errors
+    /// As [`Routing::compile`].
+    pub fn compile_routing(
+        &self,
+        config: &RoutingConfig,
+        may_be_absent: impl Fn(&str) -> bool,
+    ) -> Result<Routing, RoutingError> {
+        let names: Vec<&str> = self.outlets.iter().map(Outlet::name).collect();
+        Routing::compile(config, &names, may_be_absent)
+    }
+
+    /// Puts rules and policies in force, from the next flush on.
+    pub fn set_routing(&self, routing: Routing) {
+        self.router().set(routing);
+    }
+
+    /// `greyhound.routing.*` for the registry.
+    pub fn routing_telemetry(&self) -> Arc<dyn Source> {
+        Arc::new(RoutingTelemetry(Arc::clone(&self.router)))
     }
 
     /// Lets every sink take what is queued and finish, all at the same time. Blocks until the last
@@ -229,12 +288,21 @@ impl Fanout {
             .map(|outlet| Arc::clone(&outlet.account));
         Arc::new(telemetry::SinkTelemetry::new(accounts.collect()))
     }
+
+    /// Held by the flusher while it finds rules, by others for a moment.
+    fn router(&self) -> MutexGuard<'_, Router> {
+        self.router.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 // === impl Outlet ===
 
 impl Outlet {
-    fn start(mut sink: Box<dyn Sink>, config: &FanoutConfig) -> Result<Self, StartError> {
+    fn start(
+        mut sink: Box<dyn Sink>,
+        at: usize,
+        config: &FanoutConfig,
+    ) -> Result<Self, StartError> {
         let account = Arc::new(Account::new(sink.name()));
         let delivery = sink.delivery();
         sink.attach(Arc::clone(&account.ledger));
@@ -243,6 +311,7 @@ impl Outlet {
         let (done_end, done) = bounded(0);
         let runner = Runner {
             sink,
+            view: SinkView::new(at),
             account: Arc::clone(&account),
             queue: queue_end,
             stop: stop_end,
@@ -268,12 +337,18 @@ impl Outlet {
         })
     }
 
-    fn push(&self, batch: &Arc<FlushBatch>, points: u64) {
+    fn name(&self) -> &str {
+        &self.account.name
+    }
+
+    fn push(&self, parcel: Parcel) {
         let account = &self.account;
-        let ahead = account.enqueue(points);
-        let fits = ahead == 0 || ahead.saturating_add(points) <= self.queue_points_max;
+        let (points, load) = (parcel.points, parcel.load);
+        let unix_seconds = parcel.batch.unix_seconds;
+        let ahead = account.enqueue(load);
+        let fits = ahead == 0 || ahead.saturating_add(load) <= self.queue_points_max;
         let refused = if fits {
-            match self.queue.try_send(Arc::clone(batch)) {
+            match self.queue.try_send(parcel) {
                 Ok(()) => return,
                 Err(TrySendError::Full(_)) => Reason::QueueFull,
                 Err(TrySendError::Disconnected(_)) => Reason::Stopped,
@@ -281,10 +356,10 @@ impl Outlet {
         } else {
             Reason::QueueFull
         };
-        account.dequeue(points);
+        account.dequeue(load);
         account.refused_flushes.fetch_add(1, Ordering::Relaxed);
         account.drop_all(refused, points);
-        self.log_refusal(batch.unix_seconds, points);
+        self.log_refusal(unix_seconds, points);
     }
 
     /// Logs at most once a minute of flush time.
@@ -310,7 +385,7 @@ impl Account {
         Self {
             name: name.to_owned(),
             ledger: Arc::new(SinkLedger::default()),
-            queued_points: AtomicU64::new(0),
+            queued_load: AtomicU64::new(0),
             queued_flushes: AtomicU64::new(0),
             refused_flushes: AtomicU64::new(0),
             panics: AtomicU64::new(0),
@@ -321,15 +396,15 @@ impl Account {
         self.ledger.settle(&Receipt::dropped_all(reason, points));
     }
 
-    /// Points that were ahead in the queue.
-    fn enqueue(&self, points: u64) -> u64 {
+    /// What was ahead in the queue.
+    fn enqueue(&self, load: u64) -> u64 {
         self.queued_flushes.fetch_add(1, Ordering::Relaxed);
-        self.queued_points.fetch_add(points, Ordering::Relaxed)
+        self.queued_load.fetch_add(load, Ordering::Relaxed)
     }
 
-    fn dequeue(&self, points: u64) {
+    fn dequeue(&self, load: u64) {
         self.queued_flushes.fetch_sub(1, Ordering::Relaxed);
-        self.queued_points.fetch_sub(points, Ordering::Relaxed);
+        self.queued_load.fetch_sub(load, Ordering::Relaxed);
     }
 }
 
@@ -339,8 +414,8 @@ impl Runner {
     fn run(mut self) {
         let deadline = loop {
             select! {
-                recv(self.queue) -> batch => match batch {
-                    Ok(batch) => self.accept(&batch),
+                recv(self.queue) -> parcel => match parcel {
+                    Ok(parcel) => self.accept(&parcel),
                     Err(_) => break Instant::now() + DROPPED_GRACE,
                 },
                 recv(self.stop) -> deadline => {
@@ -348,13 +423,12 @@ impl Runner {
                 }
             }
         };
-        while let Ok(batch) = self.queue.try_recv() {
+        while let Ok(parcel) = self.queue.try_recv() {
             if Instant::now() < deadline {
-                self.accept(&batch);
+                self.accept(&parcel);
             } else {
-                let points = batch.point_count();
-                self.account.dequeue(points);
-                self.account.drop_all(Reason::Deadline, points);
+                self.account.dequeue(parcel.load);
+                self.account.drop_all(Reason::Deadline, parcel.points);
             }
         }
         let sink = &mut self.sink;
@@ -363,14 +437,25 @@ impl Runner {
         }
     }
 
-    fn accept(&mut self, batch: &Arc<FlushBatch>) {
-        let points = batch.point_count();
-        self.account.dequeue(points);
-        let sink = &mut self.sink;
-        // The sink promises nothing about its state after a panic but that it can be called again.
-        match catch_unwind(AssertUnwindSafe(|| sink.accept(batch))) {
-            Ok(receipt) => self.account.ledger.settle(&receipt),
-            Err(_) => self.broke(points),
+    fn accept(&mut self, parcel: &Parcel) {
+        self.account.dequeue(parcel.load);
+        let (sink, view, ledger) = (&mut self.sink, &mut self.view, &self.account.ledger);
+        // Neither the sink nor the view promises anything about its state after a panic but that it can
+        // be called again. Points count as merged only once the sink has the others.
+        let done = catch_unwind(AssertUnwindSafe(|| match &parcel.selection {
+            None => (sink.accept(&parcel.batch), 0),
+            Some(selection) => {
+                let seen = view.of(&parcel.batch, selection);
+                let merged = parcel.points.saturating_sub(seen.point_count());
+                (sink.accept(&seen), merged)
+            }
+        }));
+        match done {
+            Ok((receipt, merged)) => {
+                ledger.merge(merged);
+                ledger.settle(&receipt);
+            }
+            Err(_) => self.broke(parcel.points),
         }
     }
 

@@ -24,6 +24,7 @@ pub(crate) fn batch() -> FlushBatch {
         series: Vec::new(),
         sketches: Vec::new(),
         histograms: Vec::new(),
+        sets: Vec::new(),
         events: Vec::new(),
         service_checks: Vec::new(),
     }

@@ -6,6 +6,8 @@
 //!                              └─ one per sink 2        ndjson     ──▶ file or standard output
 //! ```
 //!
+//! Which sink gets what, and with which tags, is decided by [`route`] and [`policy`].
+//!
 //! Every sink has its own queue and its own thread, so a slow one hurts only itself, and the
 //! flusher never waits. Points are accounted for per sink: points flushed = delivered + waiting +
 //! dropped by reason ([`sink::Reason`]).
@@ -28,8 +30,11 @@ pub mod fanout;
 mod fixtures;
 pub mod http;
 pub mod ndjson;
+pub mod policy;
 pub mod print;
 pub mod prometheus;
+pub mod relay;
+pub mod route;
 pub mod sink;
 pub mod spool;
 
@@ -42,4 +47,7 @@ pub fn descriptors() -> impl Iterator<Item = &'static Desc> {
         .chain(&prometheus::telemetry::DESCRIPTORS)
         .chain(&http::telemetry::DESCRIPTORS)
         .chain(&delivery::telemetry::DESCRIPTORS)
+        .chain(&route::telemetry::DESCRIPTORS)
+        .chain(&ndjson::telemetry::DESCRIPTORS)
+        .chain(&relay::telemetry::DESCRIPTORS)
 }

@@ -15,28 +15,65 @@
 //!   there is none.
 //! * Text that is not UTF-8 is `{"hex":"…"}`; numbers JSON has not are `"NaN"`, `"+Inf"`, `"-Inf"`.
 //!
-//! Lost here: what cannot be written, counted in points as `write`. After a failed write the next
-//! line starts on a fresh line, so at most the lines of one chunk are torn.
+//! Lost here: what cannot be written, counted in points as `write`. What a failed write left of a line in a
+//! file is [taken back](file); elsewhere the next line starts on a fresh line.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use greyhound_model::flush::FlushBatch;
+use greyhound_telemetry::Source;
 use tracing::warn;
 
 use crate::config::NdjsonTarget;
 use crate::sink::{Reason, Receipt, Sink};
 
+mod file;
 mod line;
+pub(crate) mod telemetry;
+
+use file::RotatingFile;
 
 /// Written out at once.
 const CHUNK_LEN_BYTES: usize = 64 * 1024;
 
 /// Failed flushes between two log lines.
 const FAILURES_PER_LOG: u64 = 60;
+
+/// Takes whole lines.
+pub trait Lines: Send {
+    /// Writes them.
+    ///
+    /// # Errors
+    /// When they could not be written whole.
+    fn put(&mut self, lines: &[u8], unix_seconds: i64) -> io::Result<()>;
+
+    /// A flush begins at this time.
+    fn begin_flush(&mut self, unix_seconds: i64) {
+        let _ = unix_seconds;
+    }
+
+    /// A flush ends: what is held back goes out.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    fn end_flush(&mut self) -> io::Result<()>;
+
+    /// Whether a failed [`put`](Self::put) may have left half a line.
+    fn is_torn(&self) -> bool {
+        true
+    }
+}
+
+/// Where the settings say.
+#[derive(Debug)]
+pub enum Target {
+    /// Standard output.
+    Stdout(io::Stdout),
+    /// A file.
+    File(RotatingFile),
+}
 
 /// Writes lines to `W`.
 #[derive(Debug)]
@@ -66,26 +103,31 @@ pub struct OpenError {
 ///
 /// # Errors
 /// When the file cannot be opened.
-pub fn open(target: &NdjsonTarget) -> Result<NdjsonSink<Box<dyn Write + Send>>, OpenError> {
-    let writer: Box<dyn Write + Send> = match target {
-        NdjsonTarget::Stdout => Box::new(io::stdout()),
-        NdjsonTarget::File(path) => {
-            let file = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(0o600)
-                .open(path)
-                .map_err(|source| OpenError {
-                    path: path.clone(),
-                    source,
-                })?;
-            Box::new(file)
+pub fn open(target: &NdjsonTarget) -> Result<NdjsonSink<Target>, OpenError> {
+    let target = match target {
+        NdjsonTarget::Stdout => Target::Stdout(io::stdout()),
+        NdjsonTarget::File(path, rotation) => {
+            let file = RotatingFile::open(path, *rotation).map_err(|source| OpenError {
+                path: path.clone(),
+                source,
+            })?;
+            Target::File(file)
         }
     };
-    Ok(NdjsonSink::new(writer))
+    Ok(NdjsonSink::new(target))
 }
 
-impl<W: Write + Send> NdjsonSink<W> {
+impl NdjsonSink<Target> {
+    /// `greyhound.ndjson.*` for the registry; `None` on standard output.
+    pub fn telemetry(&self) -> Option<Arc<dyn Source>> {
+        match &self.writer {
+            Target::Stdout(_) => None,
+            Target::File(file) => Some(Arc::new(telemetry::FileTelemetry(file.cells()))),
+        }
+    }
+}
+
+impl<W: Lines> NdjsonSink<W> {
     /// A sink that writes to `writer`.
     pub fn new(writer: W) -> Self {
         Self {
@@ -99,6 +141,7 @@ impl<W: Write + Send> NdjsonSink<W> {
 
     fn line(
         &mut self,
+        batch: &FlushBatch,
         points: usize,
         receipt: &mut Receipt,
         write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>,
@@ -116,24 +159,22 @@ impl<W: Write + Send> NdjsonSink<W> {
             }
         }
         if self.chunk.len() >= CHUNK_LEN_BYTES {
-            self.write_chunk(receipt);
+            self.write_chunk(batch.unix_seconds, receipt);
         }
     }
 
-    fn write_chunk(&mut self, receipt: &mut Receipt) {
+    fn write_chunk(&mut self, unix_seconds: i64, receipt: &mut Receipt) {
         let points = std::mem::take(&mut self.chunk_points);
-        let result = if self.torn {
-            self.writer.write_all(b"\n")
-        } else {
-            Ok(())
-        };
-        match result.and_then(|()| self.writer.write_all(&self.chunk)) {
+        if self.torn {
+            self.chunk.insert(0, b'\n');
+        }
+        match self.writer.put(&self.chunk, unix_seconds) {
             Ok(()) => {
                 self.torn = false;
                 receipt.deliver(points);
             }
             Err(error) => {
-                self.torn = true;
+                self.torn = self.writer.is_torn();
                 receipt.drop_points(Reason::Write, points);
                 self.log_failure(&error, points);
             }
@@ -149,39 +190,82 @@ impl<W: Write + Send> NdjsonSink<W> {
     }
 }
 
-impl<W: Write + Send> Sink for NdjsonSink<W> {
+impl<W: Lines> Sink for NdjsonSink<W> {
     fn name(&self) -> &str {
         "ndjson"
     }
 
     fn accept(&mut self, batch: &Arc<FlushBatch>) -> Receipt {
         let mut receipt = Receipt::default();
+        self.writer.begin_flush(batch.unix_seconds);
         for series in &batch.series {
-            self.line(series.points.as_slice().len(), &mut receipt, |out| {
+            self.line(batch, series.points.as_slice().len(), &mut receipt, |out| {
                 line::series(batch, series, out)
             });
         }
         for sketch in &batch.sketches {
-            self.line(sketch.points.len(), &mut receipt, |out| {
+            self.line(batch, sketch.points.len(), &mut receipt, |out| {
                 line::sketch(batch, sketch, out)
             });
         }
         for event in &batch.events {
-            self.line(1, &mut receipt, |out| line::event(batch, event, out));
+            self.line(batch, 1, &mut receipt, |out| line::event(batch, event, out));
         }
         for check in &batch.service_checks {
-            self.line(1, &mut receipt, |out| {
+            self.line(batch, 1, &mut receipt, |out| {
                 line::service_check(batch, check, out)
             });
         }
         if !self.chunk.is_empty() {
-            self.write_chunk(&mut receipt);
+            self.write_chunk(batch.unix_seconds, &mut receipt);
         }
-        if let Err(error) = self.writer.flush() {
+        if let Err(error) = self.writer.end_flush() {
             // The points of the batch are settled: the writer took them.
             self.log_failure(&error, 0);
         }
         receipt
+    }
+}
+
+// === impl Lines ===
+
+impl<W: Write + Send> Lines for W {
+    fn put(&mut self, lines: &[u8], _: i64) -> io::Result<()> {
+        self.write_all(lines)
+    }
+
+    fn end_flush(&mut self) -> io::Result<()> {
+        self.flush()
+    }
+}
+
+impl Lines for Target {
+    fn put(&mut self, lines: &[u8], unix_seconds: i64) -> io::Result<()> {
+        match self {
+            Self::Stdout(out) => out.write_all(lines),
+            Self::File(file) => file.put(lines, unix_seconds),
+        }
+    }
+
+    fn begin_flush(&mut self, unix_seconds: i64) {
+        if let Self::File(file) = self {
+            file.begin_flush(unix_seconds);
+        }
+    }
+
+    fn end_flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stdout(out) => out.flush(),
+            // Nothing is held back.
+            Self::File(_) => Ok(()),
+        }
+    }
+
+    fn is_torn(&self) -> bool {
+        match self {
+            Self::Stdout(_) => true,
+            Self::File(file) => file.is_torn(),
+        }
     }
 }
 

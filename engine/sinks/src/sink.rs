@@ -106,6 +106,8 @@ pub struct SinkLedger {
     flushed: AtomicU64,
     delivered: AtomicU64,
     kept: AtomicU64,
+    merged: AtomicU64,
+    passed_by: AtomicU64,
     dropped: [AtomicU64; Reason::ALL.len()],
 }
 
@@ -116,6 +118,10 @@ pub struct SinkTotals {
     pub flushed: u64,
     /// Points left on disk by the stop, for the next start.
     pub kept: u64,
+    /// Points that became part of another one, because a tag policy took what told them apart.
+    pub merged: u64,
+    /// Points that rules send elsewhere; not among those flushed.
+    pub passed_by: u64,
     /// What the sink said about them.
     pub settled: Receipt,
 }
@@ -227,6 +233,16 @@ impl SinkLedger {
         self.flushed.fetch_add(points, Ordering::Relaxed);
     }
 
+    /// Counts points that became part of others on their way in. Only the fan-out does this.
+    pub(crate) fn merge(&self, points: u64) {
+        self.merged.fetch_add(points, Ordering::Release);
+    }
+
+    /// Counts points that rules send elsewhere. Only the fan-out does this.
+    pub(crate) fn pass_by(&self, points: u64) {
+        self.passed_by.fetch_add(points, Ordering::Relaxed);
+    }
+
     /// Counts points that did not come from the pipeline: the sink made them itself, or found them
     /// on disk.
     pub fn add(&self, points: u64) {
@@ -260,8 +276,11 @@ impl SinkLedger {
             );
         }
         let kept = self.kept.load(Ordering::Acquire);
+        let merged = self.merged.load(Ordering::Acquire);
         SinkTotals {
             kept,
+            merged,
+            passed_by: self.passed_by.load(Ordering::Relaxed),
             flushed: self.flushed.load(Ordering::Acquire),
             settled,
         }
@@ -276,6 +295,7 @@ impl SinkTotals {
         self.flushed
             .saturating_sub(self.settled.total())
             .saturating_sub(self.kept)
+            .saturating_sub(self.merged)
     }
 }
 

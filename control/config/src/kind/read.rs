@@ -4,7 +4,7 @@ use crate::kind::Kind;
 use crate::node::{Body, Entry, Mark, Node};
 use crate::secret::Secret;
 use crate::value::{Port, RANDOM_PORT, Value, duration, number, size};
-use crate::{mapper, tag_filter};
+use crate::{mapper, routing, tag_filter};
 
 /// A value that is not what its kind asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +108,8 @@ pub(crate) fn value(kind: &Kind, node: &Node, asides: &mut Vec<Aside>) -> Result
         }),
         Kind::TagFilters => Value::TagFilters(tag_filter::rules(node)?),
         Kind::Endpoints => Value::Endpoints(endpoints(node)?),
+        Kind::RouteRules => Value::RouteRules(routing::rules(node)?),
+        Kind::TagPolicies => Value::TagPolicies(routing::policies(node)?),
     };
     if kind.accepts(&value) {
         Ok(value)

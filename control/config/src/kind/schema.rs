@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use crate::kind::Kind;
+use crate::routing::ENTRIES_MAX;
 
 const WHOLE: &str =
     r"^\s*[+-]?(0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|0|[1-9][0-9_]*)(\.0*)?\s*$";
@@ -68,7 +69,36 @@ pub(crate) fn of(kind: &Kind) -> Json {
             },
         }}),
         Kind::Endpoints => json!({"type": "object", "additionalProperties": list(&scalar())}),
+        Kind::RouteRules => json!({"type": ["array", "null"], "maxItems": ENTRIES_MAX, "items": {
+            "type": "object",
+            "required": ["outputs"],
+            "additionalProperties": false,
+            "properties": {
+                "name": patterns(),
+                "tags": patterns(),
+                "host": patterns(),
+                "outputs": patterns(),
+            },
+        }}),
+        Kind::TagPolicies => json!({"type": ["array", "null"], "maxItems": ENTRIES_MAX, "items": {
+            "type": "object",
+            "required": ["outputs"],
+            "oneOf": [{"required": ["drop"]}, {"required": ["keep"]}],
+            "additionalProperties": false,
+            "properties": {
+                "outputs": patterns(),
+                "name": patterns(),
+                "drop": patterns(),
+                "keep": patterns(),
+                "gauges": {"enum": ["avg", "max", "min", "sum"]},
+            },
+        }}),
     }
+}
+
+/// One pattern, or a list.
+fn patterns() -> Json {
+    json!({"anyOf": [list(&scalar()), {"type": "null"}]})
 }
 
 fn mapper_profiles() -> Json {

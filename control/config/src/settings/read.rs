@@ -4,14 +4,16 @@
 mod conntrack;
 mod control;
 mod intake;
+mod relay;
 mod remote_agent;
+mod routing;
 
 use std::time::Duration;
 
 use crate::report::{Report, Warning};
 use crate::settings::{
     Flush, Histogram, Lanes, Limits, Listen, Log, LogFile, LogFormat, LogLevel, NdjsonTarget, Origin,
-    Outputs, Prometheus, Rules, SecretBackend, Settings, Socket, TagCardinality, Udp,
+    Outputs, Prometheus, Rotation, Rules, SecretBackend, Settings, Socket, TagCardinality, Udp,
 };
 use crate::store::{Resolved, Store};
 use crate::value::{Port, Value};
@@ -79,6 +81,7 @@ impl<'s> Reader<'s> {
                 memory_bytes: self.size("greyhound.limits.memory"),
             },
             outputs: self.outputs(),
+            routing: self.routing(report),
             conntrack: self.conntrack(),
             control: self.control(),
             remote_agents: self.remote_agents(),
@@ -301,17 +304,23 @@ impl<'s> Reader<'s> {
             own_host_label: self.bool("greyhound.prometheus.own_host_label"),
             created_lines: self.bool("greyhound.prometheus.created_lines"),
         };
+        let rotation = Rotation {
+            bytes: self.size("greyhound.ndjson.rotate_bytes"),
+            seconds: self.seconds("greyhound.ndjson.rotate_seconds"),
+            keep: self.int("greyhound.ndjson.rotate_keep"),
+        };
         Outputs {
             queue_flushes: self.int("greyhound.outputs.queue_flushes"),
             queue_points: self.int("greyhound.outputs.queue_points"),
             prometheus: Some(prometheus).filter(|prometheus| !prometheus.listen.is_empty()),
             datadog: self.datadog(),
+            relay: self.relay(),
             print: self.bool("greyhound.print"),
             ndjson: self
                 .text_or_none("greyhound.ndjson.path")
                 .map(|path| match path.as_str() {
                     "-" => NdjsonTarget::Stdout,
-                    _ => NdjsonTarget::File(path.into()),
+                    _ => NdjsonTarget::File(path.into(), rotation),
                 }),
         }
     }

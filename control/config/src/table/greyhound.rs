@@ -275,6 +275,24 @@ pub(super) const OUTPUTS: &[Row] = &[
         "File each flush is appended to, one JSON object per line; - = standard output, empty = none",
     ),
     Row::new(
+        "greyhound.ndjson.rotate_bytes",
+        Kind::BYTES,
+        "0",
+        "Length at which the file is moved to its name with .1 and a new one begun; 0 = never",
+    ),
+    Row::new(
+        "greyhound.ndjson.rotate_seconds",
+        Kind::SECONDS,
+        "0",
+        "The same for its age, from its first line on; 0 = never",
+    ),
+    Row::new(
+        "greyhound.ndjson.rotate_keep",
+        Kind::Int { min: 0, max: 1000 },
+        "7",
+        "Files moved away that are kept; the oldest is removed; 0 = none",
+    ),
+    Row::new(
         "greyhound.outputs.queue_flushes",
         Kind::Int { min: 1, max: 1024 },
         "8",

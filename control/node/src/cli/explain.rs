@@ -94,7 +94,8 @@ pub(super) fn run(args: Args, out: &mut dyn Write) -> Result<Exit, Failure> {
         json: args.json,
         palette: Palette::new(colours_wanted(io::stdout().is_terminal())),
         options: reader.options,
-        admission: Admission::new(&config.rules),
+        admission: Admission::new(&config.rules)
+            .with_routing(wiring::sinks::routing::offline(&settings), "localhost"),
         refused: 0,
         seen: 0,
         failed: Ok(()),

@@ -6,6 +6,7 @@
 //!               ├▶ bucket width: check ─────▶ Handle::set_bucket_width, at the next boundary
 //!               ├▶ API key: check ───────────▶ KeyHandle::set, from the next request on
 //!               ├▶ counting: ───────────────▶ Handle::count_contexts
+//!               ├▶ routing: compile ─────────▶ Fanout::set_routing, from the next flush on
 //!               └▶ log level ───────────────▶ Level::set
 //! ```
 //!
@@ -27,12 +28,15 @@ use greyhound_pipeline::engine::listeners::ListenerStep;
 use greyhound_pipeline::ledger::Transport;
 use greyhound_pipeline::rules::Rules;
 use greyhound_sinks::datadog::KeyHandle;
+use greyhound_sinks::fanout::Fanout;
+use greyhound_sinks::route::Routing;
 use tracing::level_filters::LevelFilter;
 use tracing::warn;
 
 use crate::logging::Level;
 use crate::startup::{self, ReadyFile};
 use crate::wiring::pipeline;
+use crate::wiring::sinks::routing;
 
 /// How long a change waits for lanes; one that is late follows when it answers again.
 const LANES_PATIENCE: Duration = Duration::from_secs(2);
@@ -97,6 +101,8 @@ pub struct Followers {
     pub engine: Handle,
     /// The log.
     pub log: Level,
+    /// The outputs.
+    pub fanout: Arc<Fanout>,
     /// Takes another `api_key`; `None` without Datadog output.
     pub api_key: Option<KeyHandle>,
     /// Says where everything listens; `None` when nobody asked for it.
@@ -111,6 +117,8 @@ struct Step {
     rules: Option<Rules>,
     listeners: Option<ListenerStep>,
     width: Option<BucketWidth>,
+    fanout: Arc<Fanout>,
+    routing: Option<Routing>,
     counts_contexts: Option<bool>,
     key: Option<(KeyHandle, Secret)>,
     ready: Option<Arc<ReadyFile>>,
@@ -145,6 +153,7 @@ impl Apply for Followers {
                 [
                     RULES,
                     LISTENERS,
+                    routing::KEYS,
                     &[BUCKET, LOG_LEVEL, STATS, API_KEY],
                 ]
                 .iter()
@@ -173,6 +182,20 @@ impl Apply for Followers {
             ),
             false => None,
         };
+        let routed: Vec<&'static str> = keys
+            .iter()
+            .copied()
+            .filter(|key| routing::KEYS.contains(key))
+            .collect();
+        let routing = match routed.is_empty() {
+            true => None,
+            false => Some(
+                routing::compile(&new.routing, &self.fanout).map_err(|error| {
+                    let refused = |&key| refused(key, &error.to_string());
+                    routed.iter().flat_map(refused).collect::<Vec<_>>()
+                })?,
+            ),
+        };
         let key = match (keys.contains(&API_KEY), &self.api_key) {
             // Without a key there is no destination, and that is made at start.
             (true, Some(handle)) if !new.api_key.is_empty() => {
@@ -193,6 +216,8 @@ impl Apply for Followers {
             rules,
             listeners,
             width,
+            fanout: Arc::clone(&self.fanout),
+            routing,
             counts_contexts: keys.contains(&STATS).then_some(new.metrics_stats),
             key,
             ready: self.ready.clone(),
@@ -262,6 +287,9 @@ impl Prepared for Step {
         {
             warn!("a lane does not answer, it follows the settings when it does");
         }
+        if let Some(routing) = self.routing {
+            self.fanout.set_routing(routing);
+        }
         if let Some(wanted) = self.counts_contexts
             && !self.engine.count_contexts(wanted, LANES_PATIENCE)
         {
@@ -313,7 +341,7 @@ mod tests {
 
     #[test]
     fn rows_say_what_can_change_while_running() {
-        let followed = RULES.iter().chain(LISTENERS);
+        let followed = RULES.iter().chain(LISTENERS).chain(routing::KEYS);
         let followed = followed.chain(&[BUCKET, LOG_LEVEL, STATS, API_KEY]);
         for key in followed {
             let row = table::table().row(key).expect("a key of the table");

@@ -15,11 +15,14 @@ use greyhound_sinks::ndjson;
 use greyhound_sinks::print::PrintSink;
 use greyhound_sinks::prometheus::{self, Exposition};
 use greyhound_sinks::sink::Sink;
+use greyhound_telemetry::Source;
 
 use super::pipeline::pick;
 use crate::cli::colours_wanted;
 
 mod datadog;
+mod relay;
+pub mod routing;
 
 /// Sinks that are not started yet.
 pub struct Sinks {
@@ -29,6 +32,8 @@ pub struct Sinks {
     pub exposition: Option<Exposition>,
     /// Through which `api_key` is changed while running, when there is such a sink.
     pub api_key: Option<KeyHandle>,
+    /// What outputs count beside their points.
+    pub telemetry: Vec<Arc<dyn Source>>,
 }
 
 /// Hands flushes from the pipeline to the fan-out.
@@ -45,6 +50,7 @@ impl Sinks {
     pub fn open(outputs: &Outputs, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         let mut exposition = None;
+        let mut telemetry = Vec::new();
         if let Some(settings) = &outputs.prometheus {
             let config = PrometheusConfig {
                 expiry_seconds: settings.expiry_seconds,
@@ -72,9 +78,18 @@ impl Sinks {
         if let Some(target) = &outputs.ndjson {
             let target = match target {
                 NdjsonTarget::Stdout => config::NdjsonTarget::Stdout,
-                NdjsonTarget::File(path) => config::NdjsonTarget::File(path.clone()),
+                NdjsonTarget::File(path, rotation) => config::NdjsonTarget::File(
+                    path.clone(),
+                    config::Rotation {
+                        bytes: rotation.bytes,
+                        seconds: rotation.seconds,
+                        keep: rotation.keep,
+                    },
+                ),
             };
-            sinks.push(Box::new(ndjson::open(&target)?));
+            let sink = ndjson::open(&target)?;
+            telemetry.extend(sink.telemetry());
+            sinks.push(Box::new(sink));
         }
         let mut api_key = None;
         if let Some(settings) = &outputs.datadog {
@@ -84,10 +99,16 @@ impl Sinks {
                 sinks.push(Box::new(sink));
             }
         }
+        if let Some(settings) = &outputs.relay {
+            let sink = relay::open(settings)?;
+            telemetry.push(sink.telemetry());
+            sinks.push(Box::new(sink));
+        }
         Ok(Self {
             sinks,
             exposition,
             api_key,
+            telemetry,
         })
     }
 }

@@ -1,8 +1,8 @@
 //! What one context holds in one bucket.
 
+use greyhound_model::flush::Members;
 use greyhound_model::metric::MetricKind;
 use greyhound_model::sketch::Sketch;
-use hashbrown::HashSet;
 
 use super::bucket::Arrival;
 
@@ -46,7 +46,7 @@ pub enum Shape {
 #[derive(Clone, Debug, Default)]
 pub struct SetCell {
     /// Raw bytes, as sent.
-    pub members: HashSet<Box<[u8]>, foldhash::fast::RandomState>,
+    pub members: Members,
 }
 
 /// All values of a histogram or timing.

@@ -1,9 +1,10 @@
 //! From merged cells to series and sketches.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use greyhound_model::context::Context;
-use greyhound_model::flush::{FlushBatch, HistogramSeries, SketchSeries};
+use greyhound_model::flush::{FlushBatch, HistogramSeries, Members, SetSeries, SketchSeries};
 use greyhound_model::series::{Point, Points, Series, SeriesKind, Suffix, Unit};
 
 use super::contexts::Contexts;
@@ -22,6 +23,7 @@ pub(super) struct Emitter<'a> {
     series: HashMap<(u32, Suffix, SeriesKind), usize>,
     sketches: HashMap<u32, usize>,
     histograms: HashMap<u32, usize>,
+    sets: HashMap<u32, usize>,
     name: Vec<u8>,
     pub(super) not_finite: u64,
     pub(super) filtered: u64,
@@ -47,6 +49,7 @@ impl<'a> Emitter<'a> {
             series: HashMap::new(),
             sketches: HashMap::new(),
             histograms: HashMap::new(),
+            sets: HashMap::new(),
             name: Vec::new(),
             not_finite: 0,
             filtered: 0,
@@ -57,7 +60,7 @@ impl<'a> Emitter<'a> {
     pub(super) fn bucket(
         &mut self,
         start: i64,
-        merged: Merged,
+        mut merged: Merged,
         contexts: &Contexts,
         batch: &mut FlushBatch,
     ) {
@@ -71,7 +74,13 @@ impl<'a> Emitter<'a> {
             };
             let value = match cell.shape {
                 Shape::Gauge | Shape::Counter => cell.value,
-                Shape::Set => merged.sets[cell.place()].members.len() as f64,
+                Shape::Set => {
+                    let members = std::mem::take(&mut merged.sets[cell.place()].members);
+                    let count = members.len() as f64;
+                    let point = (start, Arc::new(members));
+                    self.set(cell.context, context, point, &mut batch.sets);
+                    count
+                }
                 Shape::Histogram => {
                     let histogram = &merged.histograms[cell.place()];
                     self.histogram(cell, histogram, start, context, batch);
@@ -180,6 +189,27 @@ impl<'a> Emitter<'a> {
                 points,
             });
         }
+    }
+
+    /// Members are handed on, not copied.
+    fn set(
+        &mut self,
+        number: u32,
+        context: &Context,
+        point: (i64, Arc<Members>),
+        sets: &mut Vec<SetSeries>,
+    ) {
+        if self.several {
+            if let Some(&at) = self.sets.get(&number) {
+                sets[at].points.push(point);
+                return;
+            }
+            self.sets.insert(number, sets.len());
+        }
+        sets.push(SetSeries {
+            context: context.clone(),
+            points: vec![point],
+        });
     }
 
     /// How many series the cells make at most.

@@ -1,4 +1,4 @@
-//! `greyhound.sink.*`: points flushed = delivered + waiting + dropped, for every sink.
+//! `greyhound.sink.*`: points flushed = delivered + waiting + merged + dropped, for every sink.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use greyhound_telemetry::{Desc, Kind, Snapshot, Source};
 use super::Account;
 use crate::sink::Reason;
 
-pub(crate) static DESCRIPTORS: [Desc; 7] = [
+pub(crate) static DESCRIPTORS: [Desc; 9] = [
     Desc {
         name: "greyhound.sink.points_flushed",
         kind: Kind::Counter,
@@ -36,6 +36,20 @@ pub(crate) static DESCRIPTORS: [Desc; 7] = [
         unit: "points",
         help: "Points lost on the way out, by reason.",
         labels: &["sink", "reason"],
+    },
+    Desc {
+        name: "greyhound.sink.points_merged",
+        kind: Kind::Counter,
+        unit: "points",
+        help: "Points that became part of another one because a tag policy took what told them apart.",
+        labels: &["sink"],
+    },
+    Desc {
+        name: "greyhound.sink.points_passed_by",
+        kind: Kind::Counter,
+        unit: "points",
+        help: "Points that routing rules send elsewhere; not among points_flushed.",
+        labels: &["sink"],
     },
     Desc {
         name: "greyhound.sink.queue_flushes",
@@ -80,7 +94,17 @@ impl Source for SinkTelemetry {
     }
 
     fn collect(&self, out: &mut Snapshot) {
-        let [flushed, delivered, waiting, dropped, queue, refused, panics] = &DESCRIPTORS;
+        let [
+            flushed,
+            delivered,
+            waiting,
+            dropped,
+            merged,
+            passed_by,
+            queue,
+            refused,
+            panics,
+        ] = &DESCRIPTORS;
         for account in &self.accounts {
             let sink = account.name.as_str();
             let totals = account.ledger.totals();
@@ -91,6 +115,8 @@ impl Source for SinkTelemetry {
                 let points = totals.settled.dropped(reason);
                 out.push(dropped, &[sink, reason.as_str()], points as f64);
             }
+            out.push(merged, &[sink], totals.merged as f64);
+            out.push(passed_by, &[sink], totals.passed_by as f64);
             let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed) as f64;
             out.push(queue, &[sink], read(&account.queued_flushes));
             out.push(refused, &[sink], read(&account.refused_flushes));

@@ -297,3 +297,50 @@ fn every_sink_is_told_to_finish_once() {
     stop(&fanout);
     assert_eq!(*finished.lock().expect("no panic"), ["one"]);
 }
+
+#[test]
+fn what_rules_and_policies_do_is_in_the_account_of_each_sink() {
+    use crate::policy::{GaugeRule, PolicyConfig, TagAction};
+    use crate::route::{RoutingConfig, RuleConfig};
+    let fanout = start(vec![good("a"), good("b")], 8);
+    let config = RoutingConfig {
+        rules: vec![RuleConfig {
+            names: vec!["only.a".to_owned()],
+            outputs: vec!["a".to_owned()],
+            ..RuleConfig::default()
+        }],
+        policies: vec![PolicyConfig {
+            outputs: vec!["a".to_owned()],
+            names: Vec::new(),
+            action: TagAction::Drop,
+            tags: vec!["pod".to_owned()],
+            gauges: GaugeRule::Avg,
+        }],
+        ..RoutingConfig::default()
+    };
+    let routing = fanout
+        .compile_routing(&config, |_| false)
+        .expect("both outputs are there");
+    fanout.set_routing(routing);
+    let batch = Arc::new(f::flush([
+        f::counter("only.a", "pod:1", 1.0),
+        f::counter("only.a", "pod:2", 1.0),
+        f::counter("both", "", 1.0),
+    ]));
+    fanout.deliver(&batch);
+    let [a, b] = &stop(&fanout)[..] else {
+        panic!("two sinks")
+    };
+    let account = |report: &SinkReport| {
+        let totals = report.totals;
+        assert_eq!(totals.waiting(), 0);
+        (
+            totals.flushed,
+            totals.passed_by,
+            totals.merged,
+            totals.settled.delivered(),
+        )
+    };
+    assert_eq!(account(a), (3, 0, 1, 2));
+    assert_eq!(account(b), (1, 2, 0, 1));
+}

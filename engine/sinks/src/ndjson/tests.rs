@@ -7,6 +7,7 @@ use greyhound_model::series::{SeriesKind, Unit};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::Rotation;
 use crate::fixtures::{self as f, BUCKET, counter, distribution, flush, gauge};
 
 fn written(batch: FlushBatch) -> Vec<String> {
@@ -88,7 +89,8 @@ fn a_file_is_made_private_and_appended_to() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("out.ndjson");
     for _ in 0..2 {
-        let mut sink = open(&NdjsonTarget::File(path.clone())).expect("the file opens");
+        let mut sink =
+            open(&NdjsonTarget::File(path.clone(), Rotation::default())).expect("the file opens");
         let receipt = sink.accept(&Arc::new(flush([gauge("g", "", 1.0)])));
         assert_eq!(receipt.delivered(), 1);
     }
@@ -103,8 +105,11 @@ fn a_file_is_made_private_and_appended_to() {
 
 #[test]
 fn a_file_that_cannot_be_opened_names_the_setting() {
-    let target = NdjsonTarget::File(PathBuf::from("/nonexistent/folder/out"));
-    let error = open(&target).err().expect("refused").to_string();
+    let target = NdjsonTarget::File(
+        PathBuf::from("/nonexistent/folder/out"),
+        Rotation::default(),
+    );
+    let error = open(&target).expect_err("refused").to_string();
     assert!(error.contains("/nonexistent/folder/out"), "{error}");
     assert!(error.contains("greyhound.ndjson.path"), "{error}");
 }

@@ -91,10 +91,7 @@ fn destination_config(
         ),
     };
     DatadogConfig {
-        name: match index {
-            0 => "datadog".to_owned(),
-            further => format!("datadog-{}", further + 1),
-        },
+        name: name(index),
         url,
         key_check_url: Some(key_check_url),
         key_check_interval: settings.key_check_interval,
@@ -119,6 +116,14 @@ fn destination_config(
         tags_max: settings.tags_max,
         says_it_runs: settings.says_it_runs,
         arbitrary_tag_values: false,
+    }
+}
+
+/// What the sink of a destination is called.
+pub(super) fn name(index: usize) -> String {
+    match index {
+        0 => "datadog".to_owned(),
+        further => format!("datadog-{}", further + 1),
     }
 }
 

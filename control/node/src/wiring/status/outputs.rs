@@ -24,6 +24,8 @@ pub(super) fn json(observed: &Observed, _: bool) -> Value {
             "flushed": totals.flushed,
             "delivered": totals.settled.delivered(),
             "waiting": totals.waiting(),
+            "merged": totals.merged,
+            "passed_by": totals.passed_by,
             "dropped": dropped,
         });
         (name, sink)
@@ -55,6 +57,11 @@ fn line(totals: &SinkTotals) -> String {
         grouped(totals.waiting()),
         grouped(totals.settled.dropped_total())
     );
+    for (word, count) in [("merged", totals.merged), ("passed by", totals.passed_by)] {
+        if count > 0 {
+            line.push_str(&format!("  {word} {}", grouped(count)));
+        }
+    }
     for reason in Reason::ALL {
         let count = totals.settled.dropped(reason);
         if count > 0 {
