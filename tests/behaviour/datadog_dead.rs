@@ -15,8 +15,8 @@ use serde_json::Value;
 
 use crate::datadog::setup;
 
-const MEMORY_BYTES: u64 = 2 << 20;
-const DISK_BYTES: u64 = 4 << 20;
+const MEMORY_BYTES: u64 = 256 << 10;
+const DISK_BYTES: u64 = 512 << 10;
 
 /// Peak of resident memory over that of an idle daemon: the bound of payloads, those on their way, batches in
 /// front of the sink, and contexts.
