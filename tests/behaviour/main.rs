@@ -35,6 +35,7 @@ mod limits;
 mod mux;
 mod ndjson;
 mod openapi;
+mod operator;
 mod print;
 mod prometheus_real;
 mod readme;

@@ -129,6 +129,19 @@ pub enum Answer {
     },
 }
 
+/// An answer with all that is kept of it, for those who read more than the status.
+#[derive(Clone, Debug, Default)]
+pub struct Whole {
+    /// 200 and so on.
+    pub status: u16,
+    /// Its head.
+    pub headers: HeaderMap,
+    /// The first 64 KiB of its body.
+    pub body: Bytes,
+    /// What came behind the body.
+    pub trailers: HeaderMap,
+}
+
 /// A request body that remembers whether it was handed over.
 #[derive(Debug)]
 struct Counted {
@@ -144,16 +157,33 @@ impl Client {
     /// # Errors
     /// When the extra certificates cannot be read, or a proxy address is unusable.
     pub fn new(config: &ClientConfig) -> Result<Self, ClientError> {
+        Self::build(config, false)
+    }
+
+    /// The same, speaking HTTP/2 from the first byte, for gRPC.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn new_http2(config: &ClientConfig) -> Result<Self, ClientError> {
+        Self::build(config, true)
+    }
+
+    fn build(config: &ClientConfig, is_http2: bool) -> Result<Self, ClientError> {
         let proxies = Arc::new(connect::Proxies::new(&config.proxy)?);
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+        let builder = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(tls::config(config.ca_file.as_deref())?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(Connector::new(Arc::clone(&proxies)));
+            .https_or_http();
+        let connector = Connector::new(Arc::clone(&proxies));
+        let connector = match is_http2 {
+            true => builder.enable_http2().wrap_connector(connector),
+            false => builder.enable_http1().wrap_connector(connector),
+        };
         let pool = legacy::Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
             .http1_max_buf_size(HEAD_LEN_BYTES_MAX)
+            .http2_only(is_http2)
+            .http2_max_header_list_size(HEAD_LEN_BYTES_MAX as u32)
             .build(connector);
         let timeout = match config.timeout {
             Duration::ZERO => Duration::from_secs(20),
@@ -170,15 +200,38 @@ impl Client {
 
     /// `POST` with these headers. Ends within the timeout. Runs on a tokio runtime.
     pub async fn post(&self, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Answer {
+        self.send(Method::POST, uri, headers, body).await.0
+    }
+
+    /// [`post`](Self::post), with the whole answer when there is one.
+    pub async fn post_whole(
+        &self,
+        uri: &Uri,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> (Answer, Option<Whole>) {
         self.send(Method::POST, uri, headers, body).await
+    }
+
+    /// `HEAD` with these headers: the status and the head of the answer. Ends within the timeout. Runs on a
+    /// tokio runtime.
+    pub async fn head(&self, uri: &Uri, headers: &HeaderMap) -> (Answer, Option<Whole>) {
+        self.send(Method::HEAD, uri, headers, Bytes::new()).await
     }
 
     /// `GET` with these headers. Ends within the timeout. Runs on a tokio runtime.
     pub async fn get(&self, uri: &Uri, headers: &HeaderMap) -> Answer {
-        self.send(Method::GET, uri, headers, Bytes::new()).await
+        let empty = Bytes::new();
+        self.send(Method::GET, uri, headers, empty).await.0
     }
 
-    async fn send(&self, method: Method, uri: &Uri, headers: &HeaderMap, body: Bytes) -> Answer {
+    async fn send(
+        &self,
+        method: Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> (Answer, Option<Whole>) {
         let sent = Arc::new(AtomicBool::new(false));
         let body = Counted {
             body: Some(body),
@@ -196,12 +249,12 @@ impl Client {
                 .headers_mut()
                 .insert(PROXY_AUTHORIZATION, credentials);
         }
-        let failed = |failure| Answer::Failed {
-            failure,
-            body_sent: sent.load(Ordering::Acquire),
+        let failed = |failure| {
+            let body_sent = sent.load(Ordering::Acquire);
+            (Answer::Failed { failure, body_sent }, None)
         };
         match tokio::time::timeout(self.timeout, self.exchange(request)).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(whole)) => (whole.answer(), Some(whole)),
             Ok(Err(failure)) => failed(failure),
             Err(_) => failed(Failure::new(
                 FailureKind::Timeout,
@@ -210,24 +263,36 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, request: Request<Counted>) -> Result<Answer, Failure> {
+    async fn exchange(&self, request: Request<Counted>) -> Result<Whole, Failure> {
         let response = self
             .pool
             .request(request)
             .await
             .map_err(|error| Failure::of_client(&error))?;
-        let status = response.status().as_u16();
-        let retry_after = response
-            .headers()
-            .get(hyper::header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
-        let excerpt = read_excerpt(response.into_body()).await;
-        Ok(Answer::Status {
-            status,
-            retry_after,
-            excerpt,
+        let (head, body) = response.into_parts();
+        let (body, trailers) = read_body(body).await;
+        Ok(Whole {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body,
+            trailers,
         })
+    }
+}
+
+// === impl Whole ===
+
+impl Whole {
+    fn answer(&self) -> Answer {
+        let retry_after = self.headers.get(hyper::header::RETRY_AFTER);
+        let excerpt = &self.body[..self.body.len().min(EXCERPT_LEN_BYTES)];
+        Answer::Status {
+            status: self.status,
+            retry_after: retry_after
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned),
+            excerpt: excerpt.escape_ascii().to_string(),
+        }
     }
 }
 
@@ -241,20 +306,22 @@ impl fmt::Debug for Client {
 
 /// Reads the body, so that the connection can be used again; dropped when it is too long. The
 /// status stands already, so a body that breaks off changes nothing.
-async fn read_excerpt(mut body: Incoming) -> String {
+async fn read_body(mut body: Incoming) -> (Bytes, HeaderMap) {
     let mut kept = Vec::new();
-    let mut seen = 0;
+    let mut trailers = HeaderMap::new();
     while let Some(Ok(frame)) = body.frame().await {
-        if let Ok(data) = frame.into_data() {
-            seen += data.len();
-            let room = EXCERPT_LEN_BYTES - kept.len();
-            kept.extend_from_slice(&data[..data.len().min(room)]);
-            if seen > BODY_LEN_BYTES_MAX {
-                break;
+        match frame.into_data() {
+            Ok(data) => {
+                let room = BODY_LEN_BYTES_MAX - kept.len();
+                kept.extend_from_slice(&data[..data.len().min(room)]);
+                if data.len() > room {
+                    break;
+                }
             }
+            Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
         }
     }
-    kept.escape_ascii().to_string()
+    (Bytes::from(kept), trailers)
 }
 
 // === impl Counted ===

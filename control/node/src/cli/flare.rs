@@ -1,5 +1,7 @@
 //! `greyhound flare`.
 
+mod upload;
+
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -18,19 +20,23 @@ use crate::diagnose::{self, Subject};
 use crate::hostname::Hostname;
 use crate::wiring::flare::{self, Material};
 
+use upload::Letter;
+
 /// What the daemon may take.
 const WAIT: Duration = Duration::from_secs(600);
 
 /// Make an archive for support, without secrets.
 ///
 /// The running daemon makes it: status, ledger, settings by source, counters, the last log lines, threads.
-/// Without one, this command makes a smaller one. Nothing leaves the machine.
+/// Without one, this command makes a smaller one. Nothing leaves the machine unless --send asks for it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   greyhound flare                         ask the daemon, print where the archive is
   greyhound flare --output flare.zip      and copy it here
   greyhound flare --local                 without the daemon
+  greyhound flare --send 123456 --email me@example.com
+                                          and send it to the support of `site`, with the key of `api_key`
   unzip -l flare.zip                      look before you send it")]
 pub(super) struct Args {
     /// Copy the archive to PATH, readable for you alone
@@ -40,6 +46,14 @@ pub(super) struct Args {
     /// Make it here, also when a daemon runs
     #[arg(long)]
     local: bool,
+
+    /// Send it to the support of the configured site, for this case; without CASE a new one is opened
+    #[arg(long, value_name = "CASE", num_args = 0..=1, default_missing_value = "", requires = "email", value_parser = case_or_none)]
+    send: Option<String>,
+
+    /// Whom support answers to
+    #[arg(long, value_name = "ADDRESS", requires = "send", value_parser = upload::email)]
+    email: Option<String>,
 
     /// Seconds each source may take
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=60))]
@@ -55,6 +69,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
     let reach = args.daemon.reach()?;
+    let settings = reach.loaded.settings.clone();
     let (path, reason) = if args.local {
         let reason = "local flare was requested".to_owned();
         (make_here(reach, args, &reason)?, Some(reason))
@@ -96,17 +111,41 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> Result<Exit, Failure> {
         }
         None => path,
     };
+    let sent = args.send.as_ref().map(|case| {
+        let hostname = settings.hostname.clone().unwrap_or_default();
+        let letter = Letter {
+            case,
+            email: args.email.as_deref().unwrap_or_default(),
+            hostname: &Hostname::find(&hostname, Path::new("")).name,
+            archive: fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?,
+        };
+        upload::send(&settings, &letter)
+            .with_context(|| format!("the archive is {}", path.display()))
+    });
+    let case = sent.transpose()?;
     if args.json {
-        let answer =
-            serde_json::json!({ "path": path, "local": reason.is_some(), "reason": reason });
+        let answer = serde_json::json!({
+            "path": path, "local": reason.is_some(), "reason": reason, "case": case,
+        });
         writeln!(out, "{answer}")?;
     } else {
         if let Some(reason) = &reason {
             writeln!(out, "made without the daemon: {reason}")?;
         }
         writeln!(out, "{}", path.display())?;
+        if let Some(case) = &case {
+            writeln!(out, "sent; the case is {case}")?;
+        }
     }
     Ok(Exit::Done)
+}
+
+/// The case of `--send`, which may be left out.
+fn case_or_none(text: &str) -> Result<String, String> {
+    match text {
+        "" => Ok(String::new()),
+        text => upload::case(text),
+    }
 }
 
 fn path_of(body: &[u8]) -> &OsStr {

@@ -20,7 +20,7 @@ use greyhound_telemetry::Source;
 use super::pipeline::pick;
 use crate::cli::colours_wanted;
 
-mod datadog;
+pub(crate) mod datadog;
 mod relay;
 pub mod routing;
 

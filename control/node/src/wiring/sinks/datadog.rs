@@ -86,7 +86,7 @@ fn destination_config(
     let (url, key_check_url) = match &destination.url {
         Some(url) => (url.clone(), url.clone()),
         None => (
-            site_url(&destination.site),
+            site_url(&destination.site, "app"),
             format!("https://api.{}", destination.site),
         ),
     };
@@ -127,21 +127,21 @@ pub(super) fn name(index: usize) -> String {
     }
 }
 
-/// `https://app.<site>`, for Datadog's own sites with our version in the name.
-fn site_url(site: &str) -> String {
+/// `https://<service>.<site>`, for Datadog's own sites with our version in the name.
+pub(crate) fn site_url(site: &str, service: &str) -> String {
     let is_own = OWN_DOMAINS.iter().any(|domain| {
         site.strip_suffix(domain)
             .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     });
     if is_own {
         let version = VERSION.split(['-', '+']).next().unwrap_or(VERSION);
-        format!("https://{}-app.agent.{site}", version.replace('.', "-"))
+        format!("https://{}-{service}.agent.{site}", version.replace('.', "-"))
     } else {
-        format!("https://app.{site}")
+        format!("https://{service}.{site}")
     }
 }
 
-fn client(settings: &intake::Delivery) -> ClientConfig {
+pub(crate) fn client(settings: &intake::Delivery) -> ClientConfig {
     let proxy = |secret: &Secret, names: [&str; 2]| match secret.is_empty() {
         true => from_environment(names),
         false => secret.reveal().to_owned(),
