@@ -5,6 +5,7 @@
 //! out, has them in the first folder for running processes that can be written.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ use greyhound_config::settings::control::{Control, ControlSocket};
 const TOKEN: &str = "auth_token";
 const CERTIFICATE: &str = "ipc_cert.pem";
 const SOCKET: &str = "control.socket";
+const PROBE: &str = ".greyhound-probe";
 /// Folder of the system's running Greyhound.
 const RUN_DIR: &str = "/run/greyhound";
 
@@ -87,14 +89,13 @@ impl Places {
     }
 }
 
-/// The first folder that has the file; else, for a daemon, the first that can be written; else the first.
+/// The first folder that has the file or, for a daemon, that can be written; else the first. A daemon never
+/// passes by a folder it may use for a file further on: that may be another daemon's.
 fn choose(folders: &[&Path], name: &str, asker: Asker) -> PathBuf {
-    let there = folders.iter().find(|folder| exists(&folder.join(name)));
-    let chosen = there.or_else(|| match asker {
-        Asker::Daemon => folders.iter().find(|folder| can_write(folder)),
-        Asker::Command => None,
-    });
-    let folder = chosen.or_else(|| folders.first());
+    let fits = |folder: &&&Path| {
+        exists(&folder.join(name)) || (asker == Asker::Daemon && can_write(folder))
+    };
+    let folder = folders.iter().find(fits).or_else(|| folders.first());
     folder.map_or_else(|| PathBuf::from(name), |folder| folder.join(name))
 }
 
@@ -136,7 +137,8 @@ fn can_write(folder: &Path) -> bool {
         .recursive(true)
         .mode(0o755)
         .create(folder);
-    let probe = folder.join(format!(".greyhound-{}", std::process::id()));
+    // One name for all, so that what killed processes leave does not pile up.
+    let probe = folder.join(PROBE);
     let written = made.and_then(|()| {
         fs::OpenOptions::new()
             .write(true)
@@ -144,7 +146,16 @@ fn can_write(folder: &Path) -> bool {
             .mode(0o600)
             .open(&probe)
     });
-    written.is_ok() && fs::remove_file(&probe).is_ok()
+    let is_made = match written {
+        Ok(_) => true,
+        Err(error) => error.kind() == ErrorKind::AlreadyExists,
+    };
+    is_made
+        && match fs::remove_file(&probe) {
+            Ok(()) => true,
+            // Another process asked at the same time.
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        }
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -179,6 +190,15 @@ mod tests {
         assert_eq!(daemon.socket, Some(run.join("control.socket")));
         let command = Places::find(&plain, Some(&settings), &folders, Asker::Command);
         assert_eq!(command, daemon);
+        // Of a daemon that has no settings file.
+        fs::write(run.join("auth_token"), "").expect("written");
+        fs::write(dir.path().join("etc").join(PROBE), "").expect("left by a killed one");
+        let daemon = Places::find(&plain, Some(&settings), &folders, Asker::Daemon);
+        assert_eq!(daemon.token, dir.path().join("etc/auth_token"));
+        let left: Vec<_> = fs::read_dir(dir.path().join("etc"))
+            .expect("there")
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
     }
 
     #[test]
