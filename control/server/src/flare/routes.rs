@@ -39,7 +39,7 @@ impl RouteGroup for FlareRoutes {
             .json_body(
                 json!({
                     "type": ["object", "null"],
-                    "additionalProperties": { "type": "string", "contentEncoding": "base64" },
+                    "additionalProperties": { "type": ["string", "null"], "contentEncoding": "base64" },
                 }),
                 false,
             )
