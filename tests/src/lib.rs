@@ -32,4 +32,5 @@ pub mod sink_end;
 pub mod skip;
 pub mod source;
 pub mod tools;
+pub mod victoria;
 pub mod wait;

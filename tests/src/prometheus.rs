@@ -1,4 +1,4 @@
-//! A real Prometheus, from the Debian package, scraping one target.
+//! A real Prometheus, from the Debian package, scraping one target or taking remote writes.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -33,12 +33,47 @@ impl Prometheus {
     /// # Panics
     /// As [`scraping`](Self::scraping).
     pub fn scraping_path(target: &str, path: &str) -> Option<Self> {
-        static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-        let program = skip::or_skip(PROGRAM.get_or_init(program).clone())?;
+        let program = skip::or_skip(installed())?;
+        let config = format!(
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: greyhound\n  \
+             metrics_path: {path}\n  static_configs: [{{targets: [\"{target}\"]}}]\n"
+        );
         // It cannot be told to pick a port, so another process may be faster: one more try.
-        Self::start(&program, target, path)
-            .or_else(|_| Self::start(&program, target, path))
+        Self::start(&program, &config, &[], free_port())
+            .or_else(|_| Self::start(&program, &config, &[], free_port()))
             .map_or_else(|why| panic!("prometheus does not start: {why}"), Some)
+    }
+
+    /// Starts one that takes remote writes at this port, or skips. Blocks until it is ready.
+    ///
+    /// # Panics
+    /// When the program is there and does not start.
+    pub fn receiving_at(port: u16) -> Option<Self> {
+        let program = skip::or_skip(installed())?;
+        Some(Self::receiver(&program, &[], port))
+    }
+
+    /// The same, of a newer Debian suite: it knows the second version of the protocol, and native histograms.
+    ///
+    /// # Panics
+    /// As [`receiving_at`](Self::receiving_at).
+    pub fn newer_receiving_at(port: u16) -> Option<Self> {
+        static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+        let program = skip::or_skip(PROGRAM.get_or_init(newer_program).clone())?;
+        let features = ["--enable-feature=native-histograms,exemplar-storage"];
+        Some(Self::receiver(&program, &features, port))
+    }
+
+    /// Where remote writes go.
+    pub fn write_url(&self) -> String {
+        format!("http://{}/api/v1/write", self.address)
+    }
+
+    fn receiver(program: &Path, features: &[&str], port: u16) -> Self {
+        let mut arguments = vec!["--web.enable-remote-write-receiver"];
+        arguments.extend(features);
+        Self::start(program, "global: {}\n", &arguments, port)
+            .unwrap_or_else(|why| panic!("prometheus does not start: {why}"))
     }
 
     /// The one target as `/api/v1/targets` shows it.
@@ -82,16 +117,8 @@ impl Prometheus {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    fn start(program: &Path, target: &str, path: &str) -> Result<Self, String> {
+    fn start(program: &Path, config: &str, arguments: &[&str], port: u16) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .map_err(|error| error.to_string())?
-            .port();
-        let config = format!(
-            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: greyhound\n  \
-             metrics_path: {path}\n  static_configs: [{{targets: [\"{target}\"]}}]\n"
-        );
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, config).map_err(|error| error.to_string())?;
         let log = std::fs::File::create(folder.path().join("log")).map_err(|e| e.to_string())?;
@@ -102,6 +129,7 @@ impl Prometheus {
                 folder.path().join("data").display()
             ))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -142,6 +170,30 @@ impl Drop for Prometheus {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+fn installed() -> Result<PathBuf, String> {
+    static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    PROGRAM.get_or_init(program).clone()
+}
+
+/// A port nobody listens at, for programs that cannot be told to pick one.
+///
+/// # Panics
+/// When the system has none.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("the system has a free port")
+        .port()
+}
+
+fn newer_program() -> Result<PathBuf, String> {
+    let folder = tools::once("debian-prometheus-newer", |folder| {
+        tools::unpack_newer_debian("prometheus", folder)
+    })
+    .map_err(|why| format!("the newer prometheus cannot be fetched: {why}"))?;
+    Ok(folder.join("usr/bin/prometheus"))
 }
 
 fn program() -> Result<PathBuf, String> {

@@ -44,6 +44,54 @@ pub fn once(
 /// # Errors
 /// No `apt-get`, no mirror, no such package.
 pub fn unpack_debian(name: &str, folder: &Path) -> Result<(), String> {
+    unpack(name, folder, &[])
+}
+
+/// The same from Debian's unstable suite, at the mirror this machine uses. Good for programs that need little
+/// of the system.
+///
+/// # Errors
+/// As [`unpack_debian`], or no mirror of Debian in the machine's settings.
+pub fn unpack_newer_debian(name: &str, folder: &Path) -> Result<(), String> {
+    let sources = folder.join("sources");
+    std::fs::create_dir_all(&sources).map_err(|error| error.to_string())?;
+    std::fs::write(sources.join("newer.sources"), newer_sources()?).map_err(|e| e.to_string())?;
+    let parts = format!("Dir::Etc::sourceparts={}", sources.display());
+    unpack(
+        name,
+        folder,
+        &["-o", "Dir::Etc::sourcelist=/dev/null", "-o", &parts],
+    )
+}
+
+/// The first stanza of the machine's own sources that is not for security, with another suite.
+fn newer_sources() -> Result<String, String> {
+    let folder = Path::new("/etc/apt/sources.list.d");
+    let files = std::fs::read_dir(folder).map_err(|error| error.to_string())?;
+    let texts = files
+        .flatten()
+        .map(|file| file.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "sources"))
+        .filter_map(|path| std::fs::read_to_string(path).ok());
+    for text in texts {
+        for stanza in text.split("\n\n") {
+            let is_debian = stanza.contains("Components:") && stanza.contains("debian");
+            if !is_debian || stanza.contains("-security") {
+                continue;
+            }
+            let lines = stanza
+                .lines()
+                .map(|line| match line.starts_with("Suites:") {
+                    true => "Suites: sid",
+                    false => line,
+                });
+            return Ok(lines.collect::<Vec<_>>().join("\n") + "\n");
+        }
+    }
+    Err("no Debian mirror in /etc/apt/sources.list.d".to_owned())
+}
+
+fn unpack(name: &str, folder: &Path, options: &[&str]) -> Result<(), String> {
     for part in ["lists/partial", "cache/archives/partial"] {
         std::fs::create_dir_all(folder.join(part)).map_err(|error| error.to_string())?;
     }
@@ -59,6 +107,7 @@ pub fn unpack_debian(name: &str, folder: &Path) -> Result<(), String> {
                 ))
                 .arg("-o")
                 .arg(format!("Dir::Cache={}", folder.join("cache").display()))
+                .args(options)
                 .args(arguments)
                 .current_dir(folder),
             INSTALL,

@@ -6,9 +6,11 @@
 pub mod conntrack;
 pub mod control;
 pub mod intake;
+pub mod otlp;
 mod read;
 pub mod relay;
 pub mod remote_agent;
+pub mod remote_write;
 pub mod routing;
 
 use std::path::PathBuf;
@@ -329,6 +331,10 @@ pub struct Outputs {
     pub ndjson: Option<NdjsonTarget>,
     /// Datadog's intake; `None` = no key, nothing is sent.
     pub datadog: Option<intake::Datadog>,
+    /// Prometheus remote write; `None` = no address.
+    pub remote_write: Option<remote_write::RemoteWrite>,
+    /// OTLP; `None` = no address.
+    pub otlp: Option<otlp::Otlp>,
     /// Another aggregator; `None` = no address.
     pub relay: Option<relay::Relay>,
 }

@@ -13,8 +13,10 @@ mod delivery;
 mod dogstatsd;
 mod greyhound;
 mod origin;
+mod otlp;
 mod relay;
 mod remote_agent;
+mod remote_write;
 mod routing;
 mod secrets;
 mod telemetry;
@@ -155,6 +157,14 @@ pub fn sections() -> &'static [Section] {
         Section {
             title: "Outputs",
             rows: greyhound::OUTPUTS,
+        },
+        Section {
+            title: "Remote write",
+            rows: remote_write::ROWS,
+        },
+        Section {
+            title: "OTLP",
+            rows: otlp::ROWS,
         },
         Section {
             title: "Relay",

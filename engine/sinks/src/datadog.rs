@@ -38,7 +38,7 @@ mod events;
 mod intake;
 mod key;
 mod packer;
-mod proto;
+pub(crate) mod proto;
 mod series;
 mod service_checks;
 mod sketches;

@@ -25,7 +25,7 @@ use hyper::Uri;
 use hyper::header::HeaderMap;
 use tokio::sync::Notify;
 
-use crate::client::Client;
+use crate::client::{Client, Whole};
 use crate::egress::Egress;
 use crate::sink::{Reason, Receipt, SinkLedger};
 use crate::spool::SpoolConfig;
@@ -76,6 +76,26 @@ pub struct Payload {
     pub body: Bytes,
 }
 
+/// What a target makes of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// Accepted, but for some points, or with a remark.
+    Partly {
+        /// Points that were not taken.
+        rejected: u64,
+        /// Why.
+        words: String,
+    },
+    /// Kept and tried again, after this long when the other side named it; in words, unless the status says it all.
+    Later(Option<Duration>, String),
+    /// Kept until credentials are mended; in words.
+    Unauthorized(String),
+    /// Refused for good; in words, unless the status says it all.
+    Refused(String),
+    /// Not understood, though the status says otherwise: written anew by [`Target::rewrite`].
+    Rewrite,
+}
+
 /// A destination: where payloads go and what stands above them.
 pub trait Target: Send + Sync {
     /// Names of the classes of payloads.
@@ -89,6 +109,24 @@ pub trait Target: Send + Sync {
 
     /// Two halves of a payload that was too large, or `None` when it cannot be halved.
     fn split(&self, payload: &Payload) -> Option<[Payload; 2]>;
+
+    /// Whether payloads of one class have to arrive in the order they were made: then one at a time, the
+    /// oldest first.
+    fn is_ordered(&self) -> bool {
+        false
+    }
+
+    /// What an answer to a payload of this encoding means, where it means more than its status says.
+    fn judge(&self, encoding: u8, answer: &Whole) -> Option<Judgement> {
+        let _ = (encoding, answer);
+        None
+    }
+
+    /// The payload in the encoding to fall back to, asked for after [`Judgement::Rewrite`].
+    fn rewrite(&self, payload: &Payload) -> Option<Payload> {
+        let _ = payload;
+        None
+    }
 
     /// What else there is to say, a key that is not accepted for one.
     fn remark(&self) -> Option<String> {
@@ -150,7 +188,7 @@ impl Delivery {
     ) -> Self {
         let classes = target.classes().len();
         let shared = Shared {
-            queue: Mutex::new(Queue::new(classes, &config)),
+            queue: Mutex::new(Queue::new(classes, target.is_ordered(), &config)),
             disk: Disk::new(config.spool.clone()),
             config,
             target,

@@ -23,16 +23,22 @@ pub mod client;
 pub mod config;
 pub mod datadog;
 pub mod delivery;
+mod destination;
 pub mod egress;
 mod escape;
+mod exponential;
 pub mod fanout;
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod golden;
 pub mod http;
 pub mod ndjson;
+pub mod otlp;
 pub mod policy;
 pub mod print;
 pub mod prometheus;
+pub mod remote_write;
 pub mod relay;
 pub mod route;
 pub mod sink;

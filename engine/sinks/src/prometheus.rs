@@ -52,7 +52,7 @@ use crate::escape;
 use crate::sink::{Reason, Receipt, Sink};
 
 mod expose;
-mod names;
+pub(crate) mod names;
 mod plan;
 mod state;
 mod summary;

@@ -4,8 +4,10 @@
 mod conntrack;
 mod control;
 mod intake;
+mod otlp;
 mod relay;
 mod remote_agent;
+mod remote_write;
 mod routing;
 
 use std::time::Duration;
@@ -314,6 +316,8 @@ impl<'s> Reader<'s> {
             queue_points: self.int("greyhound.outputs.queue_points"),
             prometheus: Some(prometheus).filter(|prometheus| !prometheus.listen.is_empty()),
             datadog: self.datadog(),
+            remote_write: self.remote_write(),
+            otlp: self.otlp(),
             relay: self.relay(),
             print: self.bool("greyhound.print"),
             ndjson: self

@@ -21,7 +21,9 @@ use super::pipeline::pick;
 use crate::cli::colours_wanted;
 
 pub(crate) mod datadog;
+mod otlp;
 mod relay;
+mod remote_write;
 pub mod routing;
 
 /// Sinks that are not started yet.
@@ -64,7 +66,7 @@ impl Sinks {
                 own_host_label: settings.own_host_label,
                 created_lines: settings.created_lines,
             };
-            let (sink, pages) = prometheus::build(&config, clock)?;
+            let (sink, pages) = prometheus::build(&config, clock.clone())?;
             sinks.push(Box::new(sink));
             exposition = Some(pages);
         }
@@ -103,6 +105,12 @@ impl Sinks {
             let sink = relay::open(settings)?;
             telemetry.push(sink.telemetry());
             sinks.push(Box::new(sink));
+        }
+        if let Some(settings) = &outputs.remote_write {
+            sinks.push(Box::new(remote_write::open(settings, clock.clone())?));
+        }
+        if let Some(settings) = &outputs.otlp {
+            sinks.push(Box::new(otlp::open(settings, clock)?));
         }
         Ok(Self {
             sinks,

@@ -5,7 +5,7 @@ const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
 const BYTES: u32 = 2;
 
-pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -14,7 +14,7 @@ pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// An integer field; left out when 0, as proto3 does.
-pub(super) fn integer(out: &mut Vec<u8>, field: u32, value: i64) {
+pub(crate) fn integer(out: &mut Vec<u8>, field: u32, value: i64) {
     if value != 0 {
         varint(out, u64::from(field << 3 | VARINT));
         varint(out, value.cast_unsigned());
@@ -22,27 +22,33 @@ pub(super) fn integer(out: &mut Vec<u8>, field: u32, value: i64) {
 }
 
 /// A double field; left out when it is +0.
-pub(super) fn double(out: &mut Vec<u8>, field: u32, value: f64) {
+pub(crate) fn double(out: &mut Vec<u8>, field: u32, value: f64) {
     if value.to_bits() != 0 {
         varint(out, u64::from(field << 3 | FIXED64));
         out.extend_from_slice(&value.to_le_bytes());
     }
 }
 
+/// A field of eight bytes; written even when 0.
+pub(crate) fn fixed(out: &mut Vec<u8>, field: u32, value: u64) {
+    varint(out, u64::from(field << 3 | FIXED64));
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
 /// Text or bytes; written even when empty.
-pub(super) fn bytes(out: &mut Vec<u8>, field: u32, value: &[u8]) {
+pub(crate) fn bytes(out: &mut Vec<u8>, field: u32, value: &[u8]) {
     start_of_bytes(out, field, value.len());
     out.extend_from_slice(value);
 }
 
 /// Key and length of what follows.
-pub(super) fn start_of_bytes(out: &mut Vec<u8>, field: u32, len: usize) {
+pub(crate) fn start_of_bytes(out: &mut Vec<u8>, field: u32, len: usize) {
     varint(out, u64::from(field << 3 | BYTES));
     varint(out, len as u64);
 }
 
 /// A message whose length is known once it is written: it is moved up to make room for its length.
-pub(super) fn message(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn message(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
     varint(out, u64::from(field << 3 | BYTES));
     // One byte is enough below 128, which most are.
     let at = out.len();
@@ -58,12 +64,24 @@ pub(super) fn message(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec
     out.splice(at..=at, prefix);
 }
 
-pub(super) fn zigzag(value: i32) -> u64 {
+/// An integer field of a type that is small for small negative numbers too.
+pub(crate) fn integer_zigzag(out: &mut Vec<u8>, field: u32, value: i64) {
+    if value != 0 {
+        varint(out, u64::from(field << 3 | VARINT));
+        varint(out, zigzag_long(value));
+    }
+}
+
+pub(crate) fn zigzag_long(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}
+
+pub(crate) fn zigzag(value: i32) -> u64 {
     u64::from(((value << 1) ^ (value >> 31)).cast_unsigned())
 }
 
 /// A varint and what follows it; `None` when there is none.
-pub(super) fn read_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+pub(crate) fn read_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
     for (index, byte) in bytes.iter().enumerate().take(10) {
         value |= u64::from(byte & 0x7f) << (7 * index);
@@ -76,7 +94,7 @@ pub(super) fn read_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 
 /// Fields of a message: number, and the bytes of the whole field and of its content. Ends at the
 /// first one that is not whole.
-pub(super) fn fields(mut rest: &[u8]) -> impl Iterator<Item = (u32, &[u8], &[u8])> {
+pub(crate) fn fields(mut rest: &[u8]) -> impl Iterator<Item = (u32, &[u8], &[u8])> {
     std::iter::from_fn(move || {
         let start = rest;
         let (key, after) = read_varint(rest)?;

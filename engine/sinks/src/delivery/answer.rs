@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::client::{Answer, Failure};
+use crate::delivery::Judgement;
 use crate::sink::Reason;
 
 /// Bounds of what another side may ask for.
@@ -17,6 +18,10 @@ const AUTH_PROBE: Duration = Duration::from_secs(60);
 pub(super) enum Verdict {
     /// Accepted.
     Delivered,
+    /// Accepted, but for so many points.
+    Partly(u64),
+    /// Not understood: sent again in another encoding.
+    Rewrite,
     /// Refused for good.
     Refused(Reason),
     /// Too large: halved if that is possible, else refused.
@@ -54,6 +59,20 @@ pub(super) fn judge(answer: &Answer, drop_on_auth_error: bool, now: i64) -> Verd
             ),
             _ => Verdict::Refused(Reason::HttpOther),
         },
+    }
+}
+
+/// What the target itself says of an answer.
+pub(super) fn of_judgement(judgement: &Judgement) -> Verdict {
+    match judgement {
+        Judgement::Partly { rejected: 0, words } if words.is_empty() => Verdict::Delivered,
+        Judgement::Partly { rejected, .. } => Verdict::Partly(*rejected),
+        Judgement::Later(wait, _) => {
+            Verdict::Later(wait.map(|wait| wait.clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX)))
+        }
+        Judgement::Unauthorized(_) => Verdict::Unauthorized(AUTH_PROBE),
+        Judgement::Refused(_) => Verdict::Refused(Reason::HttpOther),
+        Judgement::Rewrite => Verdict::Rewrite,
     }
 }
 

@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::answer::{self, Verdict};
 use super::queue::{Job, Queue, Step};
-use super::{Payload, Shared, count};
+use super::{Judgement, Payload, Shared, count};
 use crate::client::{Answer, FailureKind};
 use crate::sink::{Reason, Receipt};
 
@@ -99,20 +99,42 @@ async fn send(shared: Arc<Shared>, job: Job) {
         return;
     };
     let (uri, headers) = shared.target.request(job.entry.class, job.entry.encoding);
-    let answer = shared.client.post(&uri, &headers, body.clone()).await;
-    shared.conclude(&job, body, &answer);
+    let sending = shared.client.post_whole(&uri, &headers, body.clone());
+    let (answer, whole) = sending.await;
+    let judgement = whole.and_then(|whole| shared.target.judge(job.entry.encoding, &whole));
+    shared.conclude(&job, body, &answer, judgement);
 }
 
 // === impl Shared ===
 
 impl Shared {
     /// Settles a payload or keeps it, and tells the breaker.
-    fn conclude(self: &Arc<Self>, job: &Job, body: Bytes, answer: &Answer) {
+    fn conclude(
+        self: &Arc<Self>,
+        job: &Job,
+        body: Bytes,
+        answer: &Answer,
+        judgement: Option<Judgement>,
+    ) {
         let now = Instant::now();
-        let verdict = answer::judge(answer, self.config.drop_on_auth_error, unix_now());
+        let verdict = match &judgement {
+            Some(judgement) => answer::of_judgement(judgement),
+            None => answer::judge(answer, self.config.drop_on_auth_error, unix_now()),
+        };
         self.count_answer(answer);
         if verdict != Verdict::Delivered {
-            self.note(answer::words(answer));
+            self.note(match judgement {
+                Some(Judgement::Partly { rejected, words }) => {
+                    format!("accepted without {rejected} points: {words}")
+                }
+                Some(
+                    Judgement::Later(_, words)
+                    | Judgement::Refused(words)
+                    | Judgement::Unauthorized(words),
+                ) if !words.is_empty() => words,
+                Some(Judgement::Rewrite) => "not understood, sent in an older form".to_owned(),
+                _ => answer::words(answer),
+            });
         }
         let points = u64::from(job.entry.points);
         let mut receipt = Receipt::default();
@@ -125,25 +147,35 @@ impl Shared {
                 queue.last_success = Some(unix_now());
                 settle_well(&mut queue, job);
             }
+            Verdict::Partly(rejected) => {
+                let rejected = rejected.min(points);
+                receipt.deliver(points - rejected);
+                receipt.drop_points(Reason::Invalid, rejected);
+                count(&self.counts.delivered_payloads, 1);
+                count(&self.counts.delivered_bytes, body.len() as u64);
+                queue.last_success = Some(unix_now());
+                settle_well(&mut queue, job);
+            }
             Verdict::Refused(reason) => {
                 receipt.drop_points(reason, points);
                 count(&self.counts.refused_payloads, 1);
                 settle_well(&mut queue, job);
             }
-            Verdict::TooLarge => {
+            Verdict::TooLarge | Verdict::Rewrite => {
+                let is_rewrite = verdict == Verdict::Rewrite;
                 let payload = Payload {
                     class: job.entry.class,
                     encoding: job.entry.encoding,
                     points: job.entry.points,
                     body,
                 };
-                if job.entry.is_half {
+                if job.entry.is_half && !is_rewrite {
                     receipt.drop_points(Reason::Http413, points);
                     count(&self.counts.refused_payloads, 1);
                     settle_well(&mut queue, job);
                 } else {
                     drop(queue);
-                    self.halve(job, payload);
+                    self.replace(job, payload, is_rewrite);
                     return;
                 }
             }
@@ -170,17 +202,22 @@ impl Shared {
         self.settle(&receipt);
     }
 
-    /// Halves a payload away from the egress thread: it is unpacked, packed, and written to disk.
-    fn halve(self: &Arc<Self>, job: &Job, payload: Payload) {
+    /// Halves a payload, or writes it anew, away from the egress thread: it is unpacked, packed, and written
+    /// to disk.
+    fn replace(self: &Arc<Self>, job: &Job, payload: Payload, is_rewrite: bool) {
         let shared = Arc::clone(self);
         let (points, made_at, class) = (payload.points, job.entry.made_at, job.entry.class);
         let job = job.clone();
         tokio::task::spawn_blocking(move || {
             let mut receipt = Receipt::default();
-            match shared.target.split(&payload) {
-                Some(halves) => {
-                    for half in halves {
-                        shared.push(half, made_at, true);
+            let others = match is_rewrite {
+                true => shared.target.rewrite(&payload).map(|other| vec![other]),
+                false => shared.target.split(&payload).map(Vec::from),
+            };
+            match others {
+                Some(others) => {
+                    for other in others {
+                        shared.push(other, made_at, true);
                     }
                 }
                 None => {

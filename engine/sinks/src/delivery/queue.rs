@@ -73,6 +73,8 @@ pub(super) struct Class {
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) classes: Vec<Class>,
+    /// One at a time of each class, the oldest first.
+    is_ordered: bool,
     memory_bytes_max: u64,
     concurrency_max: f64,
     concurrency: f64,
@@ -102,7 +104,7 @@ pub(super) struct Queue {
 // === impl Queue ===
 
 impl Queue {
-    pub(super) fn new(classes: usize, config: &DeliveryConfig) -> Self {
+    pub(super) fn new(classes: usize, is_ordered: bool, config: &DeliveryConfig) -> Self {
         Self {
             classes: (0..classes)
                 .map(|_| Class {
@@ -112,6 +114,7 @@ impl Queue {
                     breaker: Breaker::new(config.backoff),
                 })
                 .collect(),
+            is_ordered,
             memory_bytes_max: config.memory_bytes_max,
             concurrency_max: f64::from(config.concurrency_max.max(1)),
             concurrency: CONCURRENCY_START.min(f64::from(config.concurrency_max.max(1))),
@@ -171,7 +174,9 @@ impl Queue {
         self.enter(&entry);
         self.flush_bytes += u64::from(entry.len_bytes);
         let class = &mut self.classes[usize::from(entry.class)];
-        if in_front {
+        if in_front && self.is_ordered {
+            class.old.push_front(entry);
+        } else if in_front {
             class.fresh.push_front(entry);
         } else {
             class.fresh.push_back(entry);
@@ -408,6 +413,14 @@ impl Queue {
     /// Whether something waits whose turn may come now, and whether it is old.
     fn has_next(&self, number: usize) -> Option<bool> {
         let class = &self.classes[number];
+        if self.is_ordered {
+            let is_free = class.flying.is_empty();
+            let next = match class.old.is_empty() {
+                false => Some(true),
+                true => (!class.fresh.is_empty()).then_some(false),
+            };
+            return next.filter(|_| is_free);
+        }
         if !class.fresh.is_empty() {
             return Some(false);
         }

@@ -429,7 +429,7 @@ fn a_disk_that_cannot_be_used_is_done_without() {
 
 #[test]
 fn fresh_payloads_overtake_old_ones() {
-    let mut queue = Queue::new(1, &config());
+    let mut queue = Queue::new(1, false, &config());
     let mut push = |made_at, points| {
         let entry = Entry {
             seq: 0,

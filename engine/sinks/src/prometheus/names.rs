@@ -19,7 +19,7 @@ const BARE_TAG: &str = "true";
 
 /// What a family says it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FamilyKind {
+pub(crate) enum FamilyKind {
     Counter,
     Gauge,
     Summary,
@@ -28,7 +28,7 @@ pub(super) enum FamilyKind {
 
 /// The labels of one series: sorted by name, no name twice, no empty value. Keeps its memory.
 #[derive(Debug, Default)]
-pub(super) struct Labels {
+pub(crate) struct Labels {
     /// Names and values as found.
     found: String,
     parts: Vec<Pair>,
@@ -49,11 +49,11 @@ struct Pair {
 
 impl FamilyKind {
     /// Every ending a sample of any family may have.
-    pub(super) const ENDINGS: [&'static str; 6] =
+    pub(crate) const ENDINGS: [&'static str; 6] =
         ["", "_total", "_sum", "_count", "_bucket", "_created"];
 
     /// The endings of this kind's samples and of its `# TYPE` line.
-    pub(super) fn endings(self, created_lines: bool) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn endings(self, created_lines: bool) -> impl Iterator<Item = &'static str> {
         let endings: &[&str] = match self {
             Self::Counter => &["_total"],
             Self::Gauge => &[""],
@@ -67,7 +67,7 @@ impl FamilyKind {
 
 /// Writes the name of the family a metric belongs to, without the ending of its samples. A counter
 /// that is called `…_total` already does not get a second one.
-pub(super) fn family_name(metric: &[u8], kind: FamilyKind, name: &mut String) {
+pub(crate) fn family_name(metric: &[u8], kind: FamilyKind, name: &mut String) {
     name.clear();
     sanitize_name(metric, name);
     if kind == FamilyKind::Counter
@@ -83,7 +83,7 @@ pub(super) fn family_name(metric: &[u8], kind: FamilyKind, name: &mut String) {
 impl Labels {
     /// Fills this with the labels of `context`. `own_host` is given when the engine's own host has
     /// to be named.
-    pub(super) fn render(&mut self, context: &Context, own_host: Option<&[u8]>) {
+    pub(crate) fn render(&mut self, context: &Context, own_host: Option<&[u8]>) {
         self.clear();
         let host = match context.host() {
             Host::Named(host) => Some(host),
@@ -102,7 +102,7 @@ impl Labels {
     }
 
     /// Names and values, sorted by name.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         let text = |range: &Range<usize>| &self.text[range.clone()];
         self.pairs
             .iter()
@@ -110,12 +110,12 @@ impl Labels {
     }
 
     /// Equal for two contexts if and only if their labels are.
-    pub(super) fn identity(&self) -> &str {
+    pub(crate) fn identity(&self) -> &str {
         &self.text
     }
 
     /// Whether a value was not fit to be shown as it came.
-    pub(super) fn repaired(&self) -> bool {
+    pub(crate) fn repaired(&self) -> bool {
         self.repaired
     }
 

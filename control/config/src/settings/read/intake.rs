@@ -67,7 +67,7 @@ impl Reader<'_> {
         all
     }
 
-    fn delivery(&self) -> Delivery {
+    pub(super) fn delivery(&self) -> Delivery {
         let old_memory = self.size("forwarder_retry_queue_max_size");
         let new_memory = self.size("forwarder_retry_queue_payloads_max_size");
         let seconds = |key: &str| Duration::from_secs_f64(self.float(key));
@@ -109,7 +109,7 @@ impl Reader<'_> {
         }
     }
 
-    fn secret(&self, key: &str) -> Secret {
+    pub(super) fn secret(&self, key: &str) -> Secret {
         match self.value(key) {
             Value::Secret(secret) => secret.clone(),
             other => mistyped(key, other),

@@ -168,7 +168,7 @@ fn from_environment(names: [&str; 2]) -> String {
         .unwrap_or_default()
 }
 
-fn delivery(settings: &intake::Delivery, folder: Option<PathBuf>) -> DeliveryConfig {
+pub(super) fn delivery(settings: &intake::Delivery, folder: Option<PathBuf>) -> DeliveryConfig {
     DeliveryConfig {
         memory_bytes_max: settings.memory_bytes,
         concurrency_max: settings.requests,
@@ -197,7 +197,7 @@ fn delivery(settings: &intake::Delivery, folder: Option<PathBuf>) -> DeliveryCon
 }
 
 /// Where disk queues lie: the folder set, or the first that can be made and written.
-fn queue_folder(settings: &intake::Delivery) -> Option<PathBuf> {
+pub(super) fn queue_folder(settings: &intake::Delivery) -> Option<PathBuf> {
     if settings.disk_bytes == 0 {
         return None;
     }
@@ -235,7 +235,7 @@ fn is_writable(folder: &Path) -> bool {
 
 /// One folder per destination, and another one when its address changes: what lies there was meant for
 /// the old one.
-fn folder_name(name: &str, url: &str) -> String {
+pub(super) fn folder_name(name: &str, url: &str) -> String {
     let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
     hash.write(url.as_bytes());
     format!("{name}-{:016x}", hash.finish())
