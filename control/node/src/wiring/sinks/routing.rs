@@ -68,6 +68,8 @@ fn names(outputs: &Outputs) -> Vec<String> {
         ("prometheus", outputs.prometheus.is_some()),
         ("print", outputs.print),
         ("ndjson", outputs.ndjson.is_some()),
+        ("remote_write", outputs.remote_write.is_some()),
+        ("otlp", outputs.otlp.is_some()),
         ("relay", outputs.relay.is_some()),
     ]
     .into_iter()
