@@ -207,7 +207,7 @@ impl<'a> Iterator for Attributes<'a> {
 fn tuple(bytes: &[u8]) -> Option<Tuple> {
     let (mut source, mut destination): (&[u8], &[u8]) = (&[], &[]);
     let (mut protocol, mut ports) = (None, [0u16; 2]);
-    let mut icmp = [0u8; 2];
+    let (mut icmp, mut icmp_id) = ([0u8; 2], 0);
     for (kind, level) in Attributes(bytes) {
         match kind {
             cta::TUPLE_IP => {
@@ -223,8 +223,9 @@ fn tuple(bytes: &[u8]) -> Option<Tuple> {
                 for (kind, value) in Attributes(level) {
                     match kind {
                         1 => protocol = value.first().copied(),
-                        2 | 4 | 7 => ports[0] = be_u16(value)?,
+                        2 => ports[0] = be_u16(value)?,
                         3 => ports[1] = be_u16(value)?,
+                        4 | 7 => icmp_id = be_u16(value)?,
                         5 | 8 => icmp[0] = *value.first()?,
                         6 | 9 => icmp[1] = *value.first()?,
                         _ => {}
@@ -244,7 +245,7 @@ fn tuple(bytes: &[u8]) -> Option<Tuple> {
         Protocol::from_number(protocol),
         Protocol::Icmp | Protocol::Icmpv6
     ) {
-        ports[1] = u16::from_be_bytes(icmp);
+        ports = [icmp_id, u16::from_be_bytes(icmp)];
     }
     Some(Tuple::from_parts(
         family,

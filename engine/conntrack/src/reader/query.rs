@@ -216,7 +216,7 @@ impl Handle {
         })
     }
 
-    /// A page of the table, in mode `events`; `None` in any other. `cursor` is where the last page ended.
+    /// A page of the table, in mode `events`; `None` in any other, and before the table was loaded. `cursor` is where the last page ended.
     pub fn table_page(
         &self,
         namespace: &Namespace,
@@ -227,6 +227,8 @@ impl Handle {
         let config = &self.shared.config;
         let at = config.namespaces.iter().position(|one| one == namespace)?;
         let mirror = self.shared.mirrors.get(at)?;
+        // An empty table that could not be loaded is no answer.
+        self.view().namespaces.get(at)?.load.as_ref()?;
         let mut listed = Listed::default();
         let mut next = Some(cursor);
         while let Some(from) = next
