@@ -10,6 +10,7 @@
 //! the crate at fault.
 #![forbid(unsafe_code)]
 
+pub mod conntrack_message;
 pub mod mapper;
 pub mod packet;
 pub mod settings;

@@ -173,3 +173,23 @@ proptest! {
         prop_assert!(agreed.is_ok(), "{:?}", agreed);
     }
 }
+
+#[test]
+fn an_icmp_id_is_no_port_of_another_protocol() {
+    let (mut ip, mut proto, mut whole) = (vec![], vec![], vec![]);
+    put(&mut ip, 1, &[10, 77, 2, 2]);
+    put(&mut ip, 2, &[10, 77, 1, 2]);
+    put(&mut proto, 1, &[17]);
+    put(&mut proto, 2, &18125u16.to_be_bytes());
+    put(&mut proto, 3, &42732u16.to_be_bytes());
+    put(&mut proto, 7, &4001u16.to_be_bytes());
+    put(&mut whole, 1 | 0x8000, &ip);
+    put(&mut whole, 2 | 0x8000, &proto);
+    let mut message = Build::new(NEW, NLM_F_CREATE_EXCL);
+    message.tuple(1, [10, 77, 1, 2], [10, 77, 2, 2], 17, [42732, 18125]);
+    message.attribute(2 | 0x8000, &whole);
+    let bytes = message.finish();
+    let flow = only(&bytes).flow().expect("a flow");
+    assert_eq!(flow.reply.source_port, 18125);
+    assert_eq!(oracle::agrees(&bytes), Ok(true));
+}
