@@ -349,7 +349,7 @@ fn a_bound_on_the_size_of_files_is_survived() {
 }
 
 /// A daemon whose queue lies on a file system of its own, in a mount namespace of its own.
-fn on_tmpfs(setup: Setup, options: &str) -> Option<Setup> {
+pub(crate) fn on_tmpfs(setup: Setup, options: &str) -> Option<Setup> {
     let works = |flags: &&str| {
         let probe = Command::new("unshare").args([*flags, "true"]).output();
         probe.is_ok_and(|probe| probe.status.success())
@@ -373,7 +373,7 @@ fn on_tmpfs(setup: Setup, options: &str) -> Option<Setup> {
 }
 
 /// The same path as the daemon sees it.
-fn inside(daemon: &Daemon, name: &str) -> std::path::PathBuf {
+pub(crate) fn inside(daemon: &Daemon, name: &str) -> std::path::PathBuf {
     let path = daemon.path(name);
     let path = path.strip_prefix("/").unwrap();
     Path::new("/proc")

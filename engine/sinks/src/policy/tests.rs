@@ -1,3 +1,5 @@
+//! Policies: what becomes equal is added up by the rules of the table.
+
 use std::sync::Arc;
 
 use super::reduce::Reducer;

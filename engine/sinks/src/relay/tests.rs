@@ -1,3 +1,5 @@
+//! The relay: lines as they are sent, and receivers that come late, go away, or never were.
+
 use std::io::Read;
 use std::net::UdpSocket;
 use std::os::unix::net::{UnixDatagram, UnixListener};

@@ -8,6 +8,9 @@ pub(super) type Weighed = Vec<(u64, Vec<f64>)>;
 /// How far a value may be moved within its bin: half a bin, less what rounding could carry over its edge.
 const SHIFT_MAX: f64 = 0.0077;
 
+/// Rounds in which values are moved; those that meet the edge of their bin leave the rest to the others.
+const ROUNDS: usize = 8;
+
 /// Values and how many each stands for. The smallest and the largest are as they were; the others stand in the
 /// middle of their bins, moved together so that the sum is `sum` where they all have one sign.
 pub(super) fn weigh(sketch: &Sketch, sum: f64) -> Weighed {
@@ -19,18 +22,17 @@ pub(super) fn weigh(sketch: &Sketch, sum: f64) -> Weighed {
     let mut ends = Vec::with_capacity(2);
     take(&mut bins, false, min, &mut ends);
     take(&mut bins, true, max, &mut ends);
-    let rest: f64 = bins.iter().map(|(value, n)| value * *n as f64).sum();
+    bins.retain(|(_, n)| *n > 0);
     let wanted = sum - ends.iter().sum::<f64>();
-    let factor = factor(rest, wanted, min, max);
+    let mut rest: Vec<(u64, f64)> = match min >= 0.0 || max <= 0.0 {
+        true => moved(&bins, wanted, min, max),
+        false => bins.iter().map(|&(value, n)| (n, value)).collect(),
+    };
+    rest.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let mut weighed: Weighed = Vec::new();
     if !ends.is_empty() {
         weighed.push((1, ends));
     }
-    let rest = bins.into_iter().filter(|(_, n)| *n > 0);
-    let mut rest: Vec<(u64, f64)> = rest
-        .map(|(value, n)| (n, moved(value, factor, min, max)))
-        .collect();
-    rest.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
     for (n, value) in rest {
         match weighed.last_mut() {
             Some((weight, values)) if *weight == n => values.push(value),
@@ -73,18 +75,26 @@ fn centre(key: i16, min: f64, max: f64) -> f64 {
     }
 }
 
-fn factor(rest: f64, wanted: f64, min: f64, max: f64) -> f64 {
-    let has_one_sign = min >= 0.0 || max <= 0.0;
-    let factor = wanted / rest;
-    match has_one_sign && rest != 0.0 && factor.is_finite() {
-        true => factor.clamp((-SHIFT_MAX).exp(), SHIFT_MAX.exp()),
-        false => 1.0,
+/// Values whose sum is `wanted`, as near as their bins and the outermost values let them.
+fn moved(bins: &[(f64, u64)], wanted: f64, min: f64, max: f64) -> Vec<(u64, f64)> {
+    let mut values: Vec<(u64, f64)> = bins
+        .iter()
+        .map(|&(centre, n)| (n, centre.max(min).min(max)))
+        .collect();
+    for _ in 0..ROUNDS {
+        let sum: f64 = values.iter().map(|(n, value)| value * *n as f64).sum();
+        let factor = wanted / sum;
+        if !factor.is_finite() || factor <= 0.0 {
+            break;
+        }
+        for ((_, value), &(centre, _)) in values.iter_mut().zip(bins) {
+            let (low, high) = (centre * (-SHIFT_MAX).exp(), centre * SHIFT_MAX.exp());
+            // Of negative bins the edges are the other way round.
+            let within = (*value * factor).max(low.min(high)).min(low.max(high));
+            *value = within.max(min).min(max);
+        }
     }
-}
-
-/// The value in its bin, and never beyond the outermost.
-fn moved(value: f64, factor: f64, min: f64, max: f64) -> f64 {
-    (value * factor).max(min).min(max)
+    values
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+//! Rules: who gets what, and that nothing is lost or made on the way.
+
 use proptest::prelude::*;
 
 use super::select::{Router, Selection};
