@@ -43,6 +43,7 @@ pub mod relay;
 pub mod route;
 pub mod sink;
 pub mod spool;
+mod when;
 
 use greyhound_telemetry::Desc;
 

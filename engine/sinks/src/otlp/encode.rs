@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use greyhound_model::context::Context;
-use greyhound_model::flush::{FlushBatch, FlushCause, HistogramPoint};
+use greyhound_model::flush::{FlushBatch, HistogramPoint};
 use greyhound_model::series::{Point, Suffix, Unit};
 use greyhound_model::sketch::Sketch;
 use hashbrown::HashSet;
@@ -20,6 +20,7 @@ use crate::datadog::proto;
 use crate::delivery::Payload;
 use crate::exponential::{Exponential, SCALE, zero_threshold};
 use crate::sink::{Reason, Receipt};
+use crate::when;
 
 const NANOS: i64 = 1_000_000_000;
 
@@ -348,13 +349,8 @@ impl<'b> Encoder<'b> {
 
     /// Start and end of the bucket that began then, in nanoseconds; the end is never later than now.
     fn span(&self, unix_seconds: i64) -> (u64, u64) {
-        let end = match self.batch.cause {
-            FlushCause::Timestamped => unix_seconds,
-            _ => unix_seconds
-                .saturating_add(self.batch.interval_seconds.into())
-                .min(self.batch.unix_seconds.max(unix_seconds)),
-        };
-        (nanos(unix_seconds), nanos(end))
+        let (start, end) = when::span(self.batch, unix_seconds);
+        (nanos(start), nanos(end))
     }
 }
 

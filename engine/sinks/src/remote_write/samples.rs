@@ -9,6 +9,7 @@ use super::packer::{About, NativePoint, Packer, Sample};
 use super::series::{Entry, Plan, State, Summary};
 use crate::exponential::Exponential;
 use crate::sink::{Reason, Receipt};
+use crate::when;
 
 /// Points of one entry that go together at most; more are cut into pieces.
 const POINTS_MAX: usize = 1000;
@@ -222,10 +223,7 @@ impl<'a> Writer<'a> {
 
     /// The time a point is sent with: the end of its bucket, and never later than now.
     fn time(&self, unix_seconds: i64) -> i64 {
-        let end = match self.batch.cause {
-            FlushCause::Timestamped => unix_seconds,
-            _ => unix_seconds.saturating_add(self.batch.interval_seconds.into()),
-        };
+        let (_, end) = when::span(self.batch, unix_seconds);
         end.saturating_mul(1000).min(self.now_ms)
     }
 }
