@@ -1,6 +1,7 @@
 //! Everything that can go wrong on the way to the intake. After each fault the account adds up, nothing is
 //! lost but what was refused for good, and nothing arrives twice but what was reported as possibly twice.
 
+use std::fs;
 use std::io::Read;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -322,6 +323,21 @@ fn a_refused_key_keeps_everything_until_the_right_one_comes() {
     assert!(stopped.log.contains("not accepted"), "{}", stopped.log);
     let daemon = with_key("another");
     close_account(&intake, daemon, 2);
+}
+
+#[test]
+fn another_key_is_taken_while_running_and_what_waited_goes_out_at_once() {
+    let intake = Intake::start();
+    intake.rules(|rules| rules.keys = vec!["another".to_owned()]);
+    let daemon = setup(&intake).start();
+    load_in(&daemon, 0);
+    intake.wait("a refusal", |records| records.refused_keys >= 1);
+    let settings = daemon.path("greyhound.yaml");
+    let text = fs::read_to_string(&settings).unwrap();
+    fs::write(&settings, text.replace(KEY, "another")).unwrap();
+    daemon.signal("HUP");
+    // The next try without it would be a minute later.
+    close_account(&intake, daemon, 1);
 }
 
 #[test]
