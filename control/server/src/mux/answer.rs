@@ -21,6 +21,9 @@ use crate::rest::{Handler, LONG_DEADLINE, Route};
 
 /// Longest wait for the next piece of a body.
 const BODY_PIECE_TIMEOUT: Duration = Duration::from_secs(10);
+/// So much of a body that nobody wants is read all the same, and for so long.
+const PASSED_OVER_BYTES_MAX: usize = 64 << 10;
+const PASSED_OVER_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// Stops a handler whose client has gone, or whose time is over.
 struct Stop(tokio::task::AbortHandle);
@@ -87,10 +90,13 @@ async fn call(
     peer: &Peer,
     request: Request<Incoming>,
 ) -> Response {
-    let (head, body) = request.into_parts();
+    let (head, mut body) = request.into_parts();
     let body = match &route.body {
         // What nobody reads is not worth receiving.
-        None => Bytes::new(),
+        None => {
+            pass_over(&mut body).await;
+            Bytes::new()
+        }
         Some(_) => match read(body, route.body_bytes_max).await {
             Ok(body) => body,
             Err(refusal) => return refusal,
@@ -151,6 +157,7 @@ async fn read(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Response> {
         )
     };
     if body.size_hint().lower() > bytes_max as u64 {
+        pass_over(&mut body).await;
         return Err(too_large());
     }
     let mut whole = BytesMut::new();
@@ -170,10 +177,28 @@ async fn read(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Response> {
         // What is no data are trailers, which mean nothing here.
         let Ok(piece) = piece else { continue };
         if whole.len() + piece.len() > bytes_max {
+            pass_over(&mut body).await;
             return Err(too_large());
         }
         whole.extend_from_slice(&piece);
     }
+}
+
+/// Reads a little of a body that is not wanted: a client that is still sending a short one then hears the answer
+/// and not that its connection broke.
+async fn pass_over(body: &mut Incoming) {
+    let reading = async {
+        let mut left = PASSED_OVER_BYTES_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            let len = frame.data_ref().map_or(0, Bytes::len);
+            if len >= left {
+                return;
+            }
+            left -= len;
+        }
+    };
+    // When it takes longer, the answer comes all the same.
+    timeout(PASSED_OVER_TIME_MAX, reading).await.ok();
 }
 
 // === impl Stop ===
