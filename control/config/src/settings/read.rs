@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use crate::report::{Report, Warning};
 use crate::settings::{
-    Flush, Histogram, Lanes, Limits, Listen, Log, LogFile, LogFormat, LogLevel, NdjsonTarget, Origin,
-    Outputs, Prometheus, Rotation, Rules, SecretBackend, Settings, Socket, TagCardinality, Udp,
+    Flush, Histogram, Lanes, Limits, Listen, Log, LogFile, LogFormat, LogLevel, NdjsonTarget,
+    Origin, Outputs, Prometheus, Rotation, Rules, SecretBackend, Settings, Socket, TagCardinality,
+    Udp,
 };
 use crate::store::{Resolved, Store};
 use crate::value::{Port, Value};

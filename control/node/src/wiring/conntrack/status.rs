@@ -85,7 +85,11 @@ impl StatusSection for ConntrackStatus {
         };
         let view = shown.reader.view();
         let hints = view.namespaces.iter().filter_map(hint);
-        stale(&view).into_iter().chain(state(&view)).chain(hints).collect()
+        stale(&view)
+            .into_iter()
+            .chain(state(&view))
+            .chain(hints)
+            .collect()
     }
 }
 

@@ -135,7 +135,10 @@ pub(crate) fn site_url(site: &str, service: &str) -> String {
     });
     if is_own {
         let version = VERSION.split(['-', '+']).next().unwrap_or(VERSION);
-        format!("https://{}-{service}.agent.{site}", version.replace('.', "-"))
+        format!(
+            "https://{}-{service}.agent.{site}",
+            version.replace('.', "-")
+        )
     } else {
         format!("https://{service}.{site}")
     }
