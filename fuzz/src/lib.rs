@@ -10,9 +10,14 @@
 //! the crate at fault.
 #![forbid(unsafe_code)]
 
+pub mod config_events;
 pub mod conntrack_message;
+pub mod grpc_messages;
 pub mod mapper;
 pub mod packet;
+pub mod request_bodies;
+pub mod scrub;
+pub mod secrets_answer;
 pub mod settings;
 pub mod sketch;
 mod slow_number;
