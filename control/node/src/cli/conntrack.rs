@@ -143,8 +143,8 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> Result<Exit, Failure> {
 }
 
 fn list(args: &ListArgs, out: &mut impl Write) -> Result<Exit, Failure> {
-    let listed = query::list(&args.netns.namespace(), &args.filter.filter(), args.limit)
-        .map_err(refused)?;
+    let listed =
+        query::list(&args.netns.namespace(), &args.filter.filter(), args.limit).map_err(refused)?;
     for flow in &listed.flows {
         print(out, "", flow)?;
     }
@@ -208,11 +208,7 @@ fn watch(args: &WatchArgs, out: &mut impl Write) -> Result<Exit, Failure> {
         },
         updates: false,
     };
-    let mut socket = args
-        .netns
-        .namespace()
-        .listen(&config)
-        .map_err(refused)?;
+    let mut socket = args.netns.namespace().listen(&config).map_err(refused)?;
     let mut wait = WaitSet::default();
     wait.add(&socket);
     let filter = args.filter.filter();
