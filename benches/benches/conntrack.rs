@@ -87,7 +87,7 @@ fn table(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     let mut full = filled();
     assert!(full.bytes() / FLOWS as usize <= BYTES_PER_FLOW);
-    println!("table: {} bytes a flow", full.bytes() / full.len());
+    eprintln!("table: {} bytes a flow", full.bytes() / full.len());
     let mut next = 0u32;
     let mut any = || {
         next = next.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
