@@ -137,7 +137,7 @@ impl Context {
     ///
     /// Cost: a short context is two comparisons of bytes that lie side by side, a long one compares tag
     /// by tag.
-    #[inline]
+    #[inline(always)]
     pub fn is_spelled(&self, name: &[u8], tags: &[u8]) -> bool {
         let head = self.head();
         if head.spelled_len == NO_LEN {
@@ -174,6 +174,8 @@ impl Context {
         SLICE_HEAD_LEN + size_of::<Head>() + self.bytes().len() + long
     }
 
+    /// Apart, so that the short way stays short enough to be put in place.
+    #[inline(never)]
     fn is_long_spelled(&self, name: &[u8], tags: &[u8]) -> bool {
         let Some(texts) = &self.head().long else {
             return false;

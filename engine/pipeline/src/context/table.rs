@@ -30,10 +30,8 @@ const SPELLINGS_PER_CONTEXT_MAX: u8 = 8;
 /// Refused spellings remembered.
 const FILTERED_MAX: usize = 16_384;
 
-/// A line of the cache.
+/// A line of the cache. Two of a text are asked for ahead; the processor itself fetches what follows.
 const LINE_LEN: usize = 64;
-/// Lines of a text asked for ahead; the processor itself fetches what follows.
-const LINES_AHEAD: usize = 2;
 
 /// What a client literally sent, as far as it decides the context.
 #[derive(Clone, Copy, Debug)]
@@ -174,6 +172,13 @@ impl ContextTable {
             .find(hash, |entry| spellings[entry as usize].is(key))
     }
 
+    /// Whether an entry is the spelling of this key, as [`find`](Self::find) compares it. Free entries are none.
+    #[inline]
+    pub fn is_spelling(&self, entry: u32, key: &RawKey<'_>) -> bool {
+        let spelling = self.spellings.get(entry as usize);
+        spelling.is_some_and(|spelling| spelling.is(key))
+    }
+
     /// First step of looking ahead: asks for the place of a spelling in the index.
     #[inline]
     pub fn prefetch_place(&self, hash: u64) {
@@ -197,8 +202,12 @@ impl ContextTable {
         let spelling = &self.spellings[entry as usize];
         match &spelling.key {
             Key::Context(context) => {
-                for line in context.memory().chunks(LINE_LEN).take(LINES_AHEAD) {
-                    prefetch::read(&line[0]);
+                let text = context.memory();
+                if let Some(first) = text.first() {
+                    prefetch::read(first);
+                }
+                if let Some(second) = text.get(LINE_LEN) {
+                    prefetch::read(second);
                 }
             }
             // Rare, and its text is one step further away.
@@ -434,7 +443,7 @@ impl ContextTable {
 // === impl Spelling ===
 
 impl Spelling {
-    #[inline]
+    #[inline(always)]
     fn is(&self, key: &RawKey<'_>) -> bool {
         if self.origin != key.origin || self.kind != key.kind {
             return false;

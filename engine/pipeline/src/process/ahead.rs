@@ -91,13 +91,14 @@ impl Processor {
                 bucket.prefetch(place, waiting.metric.kind);
             }
         }
-        for Waiting {
-            metric,
-            sender,
-            hash,
-        } in waiting.iter().flatten()
-        {
-            self.hashed_metric::<COUNTS>(metric, &raw_key(metric, *sender), *hash, tally);
+        for (guess, waiting) in entries.iter().zip(waiting.iter().flatten()) {
+            let Waiting {
+                metric,
+                sender,
+                hash,
+            } = waiting;
+            let key = raw_key(metric, *sender);
+            self.hashed_metric::<COUNTS>(metric, &key, *hash, *guess, tally);
         }
         ahead.len = 0;
     }

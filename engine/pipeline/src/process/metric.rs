@@ -27,22 +27,26 @@ impl Processor {
     ) {
         let key = raw_key(metric, sender);
         let hash = self.contexts.hash(&key);
-        self.hashed_metric::<COUNTS>(metric, &key, hash, tally);
+        self.hashed_metric::<COUNTS>(metric, &key, hash, None, tally);
     }
 
-    /// The same when the hash is known.
+    /// The same when the hash is known. `guess` is the entry that may be its spelling.
     #[inline]
     pub(super) fn hashed_metric<const COUNTS: bool>(
         &mut self,
         metric: &Metric<'_>,
         key: &RawKey<'_>,
         hash: u64,
+        guess: Option<u32>,
         tally: &mut Tally,
     ) {
         let samples = metric.values.len() as u64;
         tally.metrics += 1;
         tally.samples += samples;
-        let spelling = match self.contexts.find(hash, key) {
+        let found = guess
+            .filter(|&entry| self.contexts.is_spelling(entry, key))
+            .or_else(|| self.contexts.find(hash, key));
+        let spelling = match found {
             Some(spelling) => {
                 if self.is_scalar_added(spelling, metric) {
                     tally.samples_aggregated += 1;
@@ -76,8 +80,8 @@ impl Processor {
     }
 
     /// Four messages in five: one value of a gauge or an unsampled counter whose cell is open. What
-    /// is not so plain goes the long way.
-    #[inline]
+    /// is not so plain goes the long way. Put in place by order: there are two of each caller.
+    #[inline(always)]
     fn is_scalar_added(&mut self, spelling: u32, metric: &Metric<'_>) -> bool {
         let Values::One(value) = metric.values else {
             return false;
